@@ -1,0 +1,91 @@
+/**
+ * The whole operating system, as the library sees it: readiness, sockets, the clock and entropy.
+ *
+ * Nothing else in `lib/` loads the addon, reads a clock or draws a random number. `native.ts` is the real one;
+ * `testing/memory-kernel.ts` is one that lives in memory. Who waits, for how long, and what an errno means is decided
+ * above this line; a kernel makes the call and returns a number.
+ *
+ * Every call that can fail returns a number: >= 0 on success, `-errno` (Linux numbering on Linux) on failure. None throws
+ * for a failed system call, and none blocks.
+ */
+
+/** One record of {@link Kernel.events}: `EVENT_INTS` consecutive 32-bit integers. See `layout.ts` for their order. */
+export type Events = Int32Array
+
+/**
+ * Called by the kernel whenever something may have happened: `count` records of {@link Kernel.events} are valid until it
+ * returns. Returns when it wants to be called again if nothing happens before: a time of {@link Kernel.now}'s clock in
+ * milliseconds, 0 = as soon as the host loop has had its turn, Infinity = only for an event. It never throws.
+ */
+export type Turn = (count: number) => number
+
+export type Family = 'IPv4' | 'IPv6'
+
+/** A numeric socket address, in the shape of Node's `net.AddressInfo`. */
+export interface SocketAddress {
+  readonly family: Family
+  readonly address: string
+  /** 0 to 65535. */
+  readonly port: number
+}
+
+export interface Kernel {
+  /** The batch of the current turn. One array for the kernel's life; no object is made per event. */
+  readonly events: Events
+
+  // The turn -----------------------------------------------------------------------------------------------------
+
+  /** Starts calling `turn`. Once per kernel. */
+  open(turn: Turn): void
+  /** Stops calling `turn` and frees what `open` took. Registered fds are neither removed nor closed. Idempotent. */
+  close(): void
+  /** Asks for a turn soon although no event is due. Inside a turn, or in the microtasks that follow one: right after. */
+  requestTurn(): void
+  /** Keeps the process (the worker) alive until `unref`. Not counted: the last call wins. */
+  ref(): void
+  unref(): void
+
+  // Readiness ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Watches `fd`, in the directions `interest` (`READABLE`, `WRITABLE`, `PRIORITY`), reporting `(slot, generation)`.
+   * `EDGE`: on each change for the fd's life, and at once if it is ready already. `ONE_SHOT`: once, then it is removed.
+   * Fails with EPERM where the kind of file cannot be watched.
+   */
+  add(fd: number, interest: number, mode: number, slot: number, generation: number): number
+  /** Forgets `fd`; call it before closing the fd. Not being watched is success. */
+  remove(fd: number): number
+
+  // Clock and entropy --------------------------------------------------------------------------------------------
+
+  /** Monotonic milliseconds, with fractions. Its zero is arbitrary. */
+  now(): number
+  /** A random unsigned 32-bit integer. */
+  entropy(): number
+
+  // Sockets: all non-blocking and close-on-exec ------------------------------------------------------------------
+
+  /** A new stream socket's fd. */
+  socket(family: Family): number
+  bind(fd: number, address: SocketAddress): number
+  listen(fd: number, backlog: number): number
+  /** 0, or -EINPROGRESS: writable means finished, and option `ERROR` says how. */
+  connect(fd: number, address: SocketAddress): number
+  /** The accepted connection's fd. */
+  accept(fd: number): number
+  localAddress(fd: number): SocketAddress | number
+  remoteAddress(fd: number): SocketAddress | number
+  /** `option` is one of `SocketOption` in `layout.ts`. Booleans are 0 and 1; LINGER is in seconds, -1 = off. */
+  setOption(fd: number, option: number, value: number): number
+  getOption(fd: number, option: number): number
+  /** Bytes received into `into[offset, offset + length)`; 0 = the peer has finished. */
+  receive(fd: number, into: Uint8Array, offset: number, length: number): number
+  /** Bytes of `from[offset, offset + length)` taken. Never raises SIGPIPE. */
+  send(fd: number, from: Uint8Array, offset: number, length: number): number
+  /** Bytes taken of all `chunks` in order, of which the first `skip` bytes of `chunks[0]` are left out. One call. */
+  sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
+  /** `how` is SHUT_READ or SHUT_WRITE of `layout.ts`. */
+  shutdown(fd: number, how: number): number
+  /** Closes the fd. Never retried: the fd is gone whatever this returns. */
+  closeFd(fd: number): number
+}

@@ -1,0 +1,60 @@
+/** A TCP connection: a byte stream with two addresses and the options of its protocol. */
+import { check } from '../kernel/errno.js'
+import type { SocketAddress } from '../kernel/kernel.js'
+import { SocketOption } from '../kernel/layout.js'
+import { ClosedError } from '../io/errors.js'
+import { Stream } from '../io/stream.js'
+import { checkInteger } from '../task/validate.js'
+
+/** How a dead peer is found out. What is left out stays as the system has it. */
+export interface KeepAliveOptions {
+  /** Seconds of silence before the first probe. */
+  idle?: number | undefined
+  /** Seconds between probes. */
+  interval?: number | undefined
+  /** Probes without an answer that end the connection with ETIMEDOUT. */
+  count?: number | undefined
+}
+
+export class Connection extends Stream {
+  private local: SocketAddress | undefined
+  private remote: SocketAddress | undefined
+
+  /** This side's address; undefined once the connection is closed, unless it was asked for before. */
+  get localAddress(): SocketAddress | undefined {
+    return (this.local ??= known(this.closed ? -1 : this.handle.kernel.localAddress(this.fd)))
+  }
+
+  /** The peer's address; undefined once the connection is gone, unless it was asked for before. */
+  get remoteAddress(): SocketAddress | undefined {
+    return (this.remote ??= known(this.closed ? -1 : this.handle.kernel.remoteAddress(this.fd)))
+  }
+
+  /** Whether small segments go out at once (the default here) or are held back while others are unacknowledged. */
+  setNoDelay(on = true): this {
+    this.setOption(SocketOption.NO_DELAY, on ? 1 : 0)
+    return this
+  }
+
+  /** Whether the system probes a silent peer. */
+  setKeepAlive(on = true, options: KeepAliveOptions = {}): this {
+    const { idle, interval, count } = options
+    if (idle !== undefined) checkInteger('options.idle', idle, 1, 32767)
+    if (interval !== undefined) checkInteger('options.interval', interval, 1, 32767)
+    if (count !== undefined) checkInteger('options.count', count, 1, 127)
+    this.setOption(SocketOption.KEEP_ALIVE, on ? 1 : 0)
+    if (idle !== undefined) this.setOption(SocketOption.KEEP_ALIVE_IDLE, idle)
+    if (interval !== undefined) this.setOption(SocketOption.KEEP_ALIVE_INTERVAL, interval)
+    if (count !== undefined) this.setOption(SocketOption.KEEP_ALIVE_COUNT, count)
+    return this
+  }
+
+  private setOption(option: number, value: number): void {
+    if (this.closed) throw new ClosedError('the connection')
+    check(this.handle.kernel.setOption(this.fd, option, value), 'setsockopt')
+  }
+}
+
+function known(address: SocketAddress | number): SocketAddress | undefined {
+  return typeof address === 'number' ? undefined : address
+}

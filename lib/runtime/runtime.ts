@@ -1,0 +1,78 @@
+/** The turn, and what it is made of: one kernel, one reactor, one clock, one queue of tasks. */
+import type { Kernel } from '../kernel/kernel.js'
+import { Reactor } from '../reactor/reactor.js'
+import { Scheduler } from '../task/scheduler.js'
+import { Scope } from '../task/scope.js'
+import { Timers, type TimeHost } from '../time/timers.js'
+
+/** Something with output that waits for the end of the turn. */
+export interface Dirty {
+  flush(): void
+}
+
+export class Runtime implements TimeHost {
+  readonly kernel: Kernel
+  readonly reactor: Reactor
+  readonly scheduler = new Scheduler(this)
+  readonly timers = new Timers(this)
+  /** The scope of everything that has no other: what `run` starts, and operations awaited outside any task. */
+  readonly background = new Scope(this.scheduler, null, null)
+  /** Invariant: true exactly while `turn` is on the stack. */
+  private inTurn = false
+  /** What has output to flush. Invariant: each only once. */
+  private dirty: Dirty[] = []
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel
+    this.reactor = new Reactor(kernel)
+    kernel.open((count) => this.turn(count))
+  }
+
+  /** Stops taking turns. For a runtime on a kernel of its own, once nothing runs in it any more. */
+  close(): void {
+    this.kernel.close()
+  }
+
+  now(): number {
+    return this.kernel.now()
+  }
+
+  wantTurn(): void {
+    if (!this.inTurn) this.kernel.requestTurn()
+  }
+
+  /** Has `dirty` flushed at the end of this turn; soon, outside a turn. Call it once per flush. */
+  flushLater(dirty: Dirty): void {
+    if (this.dirty.push(dirty) === 1) this.wantTurn()
+  }
+
+  keepAlive(alive: boolean): void {
+    if (alive) this.kernel.ref()
+    else this.kernel.unref()
+  }
+
+  /** Where an exception of a callback would end up: the task that failed has nobody who waits for it. */
+  uncaught(error: unknown): void {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+
+  /** Everything that happens, happens in here. See `Turn` in the kernel for its argument and result. */
+  private turn(count: number): number {
+    this.inTurn = true
+    this.reactor.deliver(count)
+    this.timers.expire()
+    this.scheduler.runReady()
+    this.flush()
+    this.inTurn = false
+    return this.scheduler.hasReady ? 0 : this.timers.next
+  }
+
+  private flush(): void {
+    if (this.dirty.length === 0) return
+    const { dirty } = this
+    this.dirty = []
+    for (const each of dirty) each.flush()
+  }
+}

@@ -1,0 +1,104 @@
+/** Running a body in a scope of its own: the one way in, and the one way out. */
+import { current, runAsync } from './ambient.js'
+import { Cancelled, ScopeError } from './errors.js'
+import { Leaf } from './leaf.js'
+import { op } from './op.js'
+import { Scope } from './scope.js'
+import { stepsOf, type Task } from './task.js'
+import { isCoroutineFunction, type Body, type Coroutine, type Op } from './types.js'
+import { checkFunction } from './validate.js'
+
+/** The host's wait for its last child. Committed: a scope that is cancelled waits all the same. */
+class ChildrenEnded extends Leaf<void> {
+  private readonly scope: Scope
+
+  constructor(scope: Scope) {
+    super()
+    this.scope = scope
+  }
+
+  override get committed(): boolean {
+    return true
+  }
+
+  protected override attempt(): boolean {
+    return this.scope.empty && this.complete(undefined)
+  }
+
+  protected override arm(): void {
+    this.scope.onEmpty = this
+  }
+
+  override disarm(): void {
+    this.scope.onEmpty = null
+  }
+}
+
+/** @internal What a kind of scope adds to the plain one. */
+export interface ScopeHooks {
+  /** Before the body begins. */
+  entered?(scope: Scope): void
+  /** The scope's own cancellation cut the body off; may throw instead of letting the result be undefined. */
+  absorbed?(scope: Scope): void
+}
+
+/** @internal Runs `body` in a new scope. */
+export function* enterScope<T>(body: Body<[Scope], T>, hooks: ScopeHooks = {}): Coroutine<T> {
+  const host = current as Task
+  if (host.scope.cancelRequested) throw host.cancellation()
+  const scope = new Scope(host.scheduler, host.scope, host)
+  host.scope = scope
+  hooks.entered?.(scope)
+  let outcome: Outcome<T>
+  try {
+    outcome = { kind: 'returned', value: yield* delegate(host, body, scope) }
+  } catch (error) {
+    outcome = !(error instanceof Cancelled)
+      ? { kind: 'failed', error }
+      : scope.absorbs
+        ? { kind: 'absorbed' }
+        : { kind: 'cancelled', error }
+    scope.cancel(error instanceof Cancelled ? error.reason : error)
+  }
+  if (!scope.empty) yield* new ChildrenEnded(scope)
+  const childErrors = scope.leave()
+  if (childErrors.length > 0) {
+    throw new ScopeError(outcome.kind === 'failed' ? [outcome.error, ...childErrors] : childErrors)
+  }
+  if (outcome.kind === 'returned') return outcome.value
+  if (outcome.kind !== 'absorbed') throw outcome.error
+  hooks.absorbed?.(scope)
+  return undefined as T
+}
+
+type Outcome<T> =
+  | { kind: 'returned'; value: T }
+  | { kind: 'failed'; error: unknown }
+  /** Cut off by the scope's own cancellation, which ends here. */
+  | { kind: 'absorbed' }
+  /** Cut off by one from further out, which goes on. */
+  | { kind: 'cancelled'; error: Cancelled }
+
+/** @internal Runs a body inside the coroutine of `host`: to be delegated to. */
+export function delegate<A extends unknown[], T>(host: Task, body: Body<A, T>, ...args: A): Iterable<unknown, T> {
+  return stepsOf(isCoroutineFunction(body) ? body(...(args as unknown as never[])) : runAsync(host, () => body(...args)))
+}
+
+/**
+ * Runs `body` with a scope of its own, and waits for every task spawned in it, in whatever order they end.
+ *
+ * The first child that fails cancels the others and the body; when all have ended, a `ScopeError` with their errors is
+ * thrown. An error of the body alone is thrown as it is, after the children were cancelled and have ended. When the body
+ * is cut off by the scope's own `cancel`, the result is undefined. Cancelled from outside: everything inside is
+ * cancelled, and `Cancelled` is thrown once it has ended.
+ *
+ * @example
+ * yield* scope(function* (tasks) {
+ *   tasks.spawn(readLoop, connection)
+ *   tasks.spawn(writeLoop, connection)
+ * })
+ */
+export function scope<T>(body: Body<[Scope], T>): Op<T> {
+  checkFunction('body', body)
+  return op(() => enterScope(body))
+}

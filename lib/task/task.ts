@@ -1,0 +1,302 @@
+/** A coroutine that the scheduler runs: the only place that calls `next()`, and the handle its owner holds. */
+import { current, runAsync, setCurrent } from './ambient.js'
+import { Cancelled, CoreactorError, TaskCancelledError } from './errors.js'
+import { Join } from './join.js'
+import type { Leaf } from './leaf.js'
+import type { Scope } from './scope.js'
+import type { Scheduler } from './scheduler.js'
+import { CANCEL, isCoroutineFunction, PROBE, RESUME, type Body, type Coroutine, type Op, type Signal, type Waiter } from './types.js'
+import { Promised } from './until.js'
+
+/** What a task does next. The first five are "ready" or running; exactly one of the last three is its end. */
+const FRESH = 0
+const READY = 1
+/** Ready because its budget was spent: nothing has completed, so a cancellation that comes first wins. */
+const YIELDED = 2
+const CANCELLING = 3
+const RUNNING = 4
+const PARKED = 5
+const RETURNED = 6
+const FAILED = 7
+const CANCELLED = 8
+
+/** @internal What `run` and the probe advance. A generator, or an operation that is awaited without one. */
+export interface Steps {
+  next(signal?: Signal): IteratorResult<unknown, unknown>
+  throw?(error: unknown): IteratorResult<unknown, unknown>
+}
+
+/** The body of a task that has not run yet. */
+class Start {
+  private readonly body: Body<unknown[], unknown>
+  private readonly args: unknown[]
+
+  constructor(body: Body<unknown[], unknown>, args: unknown[]) {
+    this.body = body
+    this.args = args
+  }
+
+  /** Calls the body. What an async function awaits later must find the task again, so it runs in the task's context. */
+  begin(task: Task): Steps {
+    const { body, args } = this
+    const returned = isCoroutineFunction(body) ? body(...(args as never[])) : runAsync(task, () => body(...args))
+    return stepsOf(returned)[Symbol.iterator]() as Steps
+  }
+}
+
+let lastId = 0
+
+export class Task<T = unknown> implements Op<T> {
+  /** Unique in this thread, counted from 1. */
+  readonly id = ++lastId
+  /** @internal Where it was spawned: this scope waits for it and hears of its error. */
+  readonly owner: Scope
+  /** @internal The innermost scope it is in now. Invariant: `owner`, or a descendant of it. */
+  scope: Scope
+  /** @internal Siblings in the owner's list of children. */
+  previousSibling: Task | null = null
+  /** @internal */
+  nextSibling: Task | null = null
+  private givenName: string
+  protected phase = FRESH
+  /** FRESH: a Start, or Steps that somebody awaits. Later: Steps. Ended: null. */
+  private steps: Start | Steps | null
+  /** PARKED, READY, CANCELLING: the leaf. Ended: the result, the error or the Cancelled. */
+  protected held: unknown = null
+  /** Who waits for the end: nothing, one waiter, or a list of them. */
+  private joiners: Waiter | Waiter[] | null = null
+  /** @internal Written by a leaf that is resumed with PROBE. */
+  declare parkedStack: string | undefined
+
+  /** @internal Use `spawn`. */
+  constructor(owner: Scope, steps: Start | Steps, name: string) {
+    this.owner = owner
+    this.scope = owner
+    this.steps = steps
+    this.givenName = name
+    owner.adopt(this)
+  }
+
+  /** @internal A task that becomes ready now and begins later in the turn. */
+  static spawn<A extends unknown[], T>(owner: Scope, body: Body<A, T>, args: A): Task<T> {
+    const start = new Start(body as unknown as Body<unknown[], unknown>, args)
+    const task = new Task<T>(owner, start, body.name)
+    owner.scheduler.enqueue(task)
+    return task
+  }
+
+  /** For people: in reports, dumps and errors. The name of its body unless it is set. */
+  get name(): string {
+    return this.givenName === '' ? 'task' : this.givenName
+  }
+
+  set name(name: string) {
+    this.givenName = String(name)
+  }
+
+  get state(): 'ready' | 'parked' | 'ended' {
+    return this.phase >= RETURNED ? 'ended' : this.phase === PARKED ? 'parked' : 'ready'
+  }
+
+  /** @internal */
+  get ended(): boolean {
+    return this.phase >= RETURNED
+  }
+
+  /** @internal */
+  get scheduler(): Scheduler {
+    return this.owner.scheduler
+  }
+
+  /**
+   * Cancels this task and everything it has started; its siblings go on. The operation that it is parked on throws
+   * `Cancelled`, and so does every later one. A task that has not begun runs up to its first operation. Idempotent.
+   */
+  cancel(reason?: unknown): void {
+    if (!this.ended) this.owner.enclose(this).cancel(reason)
+  }
+
+  /** Waits for the end: its result, its error, or `TaskCancelledError`. A cancelled wait leaves the task alone. */
+  [Symbol.iterator](): Iterator<unknown, T, unknown> {
+    return new Join<T>(this)[Symbol.iterator]()
+  }
+
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null
+  ): Promise<A | B> {
+    return new Join<T>(this).then(onFulfilled, onRejected)
+  }
+
+  /** The stack of the operation that the task is parked on, or undefined. The task does not notice. */
+  stack(): string | undefined {
+    if (this.phase !== PARKED) return undefined
+    const previous = current
+    setCurrent(this)
+    try {
+      ;(this.steps as Steps).next(PROBE)
+    } finally {
+      setCurrent(previous)
+    }
+    const { parkedStack } = this
+    this.parkedStack = undefined
+    return parkedStack
+  }
+
+  /** @internal Makes a parked task ready. Called by the leaf it is parked on. */
+  wake(): void {
+    if (this.phase !== PARKED) return
+    this.phase = READY
+    this.scheduler.enqueue(this)
+  }
+
+  /** @internal Called by the leaf that is about to park although it need not wait. */
+  yieldTurn(): void {
+    this.phase = YIELDED
+    this.scheduler.enqueue(this)
+  }
+
+  /** @internal The scope it is in was cancelled. What has completed already stays completed. */
+  interrupt(): void {
+    if (this.phase !== PARKED) return
+    const leaf = this.held as Leaf<unknown>
+    if (leaf.committed) return
+    leaf.disarm()
+    this.phase = CANCELLING
+    this.scheduler.enqueue(this)
+  }
+
+  /** @internal The error with which the operation that runs now ends. Made inside it, so that it has its stack. */
+  cancellation(): Cancelled {
+    return new Cancelled(this.scope.cancelReason)
+  }
+
+  /** @internal One step: until the coroutine parks again or ends. `refused` is thrown into it at its bare yield. */
+  run(refused?: CoreactorError): void {
+    const previous = current
+    setCurrent(this)
+    let result: IteratorResult<unknown, unknown>
+    try {
+      result = refused === undefined ? this.advance() : this.throwInto(refused)
+    } catch (error) {
+      setCurrent(previous)
+      this.end(error instanceof Cancelled ? CANCELLED : FAILED, error)
+      return
+    }
+    setCurrent(previous)
+    if (result.done === true) this.end(RETURNED, result.value)
+    else if ((result.value as Leaf<unknown> | null | undefined)?.task === this) this.park(result.value as Leaf<unknown>)
+    else this.run(bareYield(this, result.value))
+  }
+
+  /** @internal The result of an ended task; throws its error. */
+  result(): T {
+    if (this.phase === RETURNED) return this.held as T
+    if (this.phase === CANCELLED) throw new TaskCancelledError(`${this.name}#${this.id}`, this.held)
+    throw this.held
+  }
+
+  /** @internal The error of a failed task. */
+  get failure(): unknown {
+    return this.held
+  }
+
+  /** @internal */
+  addJoiner(waiter: Waiter): void {
+    if (this.joiners === null) this.joiners = waiter
+    else if (Array.isArray(this.joiners)) this.joiners.push(waiter)
+    else this.joiners = [this.joiners, waiter]
+  }
+
+  /** @internal */
+  removeJoiner(waiter: Waiter): void {
+    if (this.joiners === waiter) this.joiners = null
+    else if (Array.isArray(this.joiners)) this.joiners = this.joiners.filter((joiner) => joiner !== waiter)
+  }
+
+  /** Whether its error fails the scope that owns it. */
+  protected get reportsToOwner(): boolean {
+    return true
+  }
+
+  private advance(): IteratorResult<unknown, unknown> {
+    const { phase } = this
+    this.phase = RUNNING
+    if (phase === READY) return (this.steps as Steps).next(RESUME)
+    if (phase === FRESH) {
+      if (this.steps instanceof Start) this.steps = this.steps.begin(this)
+      return (this.steps as Steps).next(undefined)
+    }
+    if (phase === YIELDED && !this.scope.cancelRequested) return (this.steps as Steps).next(RESUME)
+    return (this.steps as Steps).next(CANCEL)
+  }
+
+  private throwInto(error: CoreactorError): IteratorResult<unknown, unknown> {
+    const steps = this.steps as Steps
+    if (steps.throw === undefined) throw error
+    return steps.throw(error)
+  }
+
+  private park(leaf: Leaf<unknown>): void {
+    this.held = leaf
+    // Not for a leaf that has parked because the budget was spent: its task is YIELDED, and in the queue already.
+    if (this.phase === RUNNING) this.phase = PARKED
+  }
+
+  private end(phase: typeof RETURNED | typeof FAILED | typeof CANCELLED, held: unknown): void {
+    const { joiners } = this
+    this.phase = phase
+    this.held = held
+    this.steps = null
+    this.joiners = null
+    this.owner.childEnded(this, phase === FAILED && this.reportsToOwner)
+    if (joiners === null) return
+    if (Array.isArray(joiners)) for (const joiner of joiners) joiner.wake()
+    else joiners.wake()
+  }
+}
+
+/** A task that drives an operation for somebody's `await`: its outcome, error or not, is theirs. */
+export class AwaitTask<T> extends Task<T> {
+  private readonly resolve: (value: T) => void
+  private readonly reject: (error: unknown) => void
+
+  /** It begins at once: an `await` does not wait for the next turn to make its first attempt. */
+  constructor(owner: Scope, op: Op<T>, resolve: (value: T) => void, reject: (error: unknown) => void) {
+    super(owner, op[Symbol.iterator]() as unknown as Steps, 'await')
+    this.resolve = resolve
+    this.reject = reject
+    this.addJoiner(this)
+    this.run()
+  }
+
+  protected override get reportsToOwner(): boolean {
+    return false
+  }
+
+  override wake(): void {
+    if (!this.ended) super.wake()
+    else if (this.phase === RETURNED) this.resolve(this.held as T)
+    else this.reject(this.held)
+  }
+}
+
+function bareYield(task: Task, value: unknown): CoreactorError {
+  const what = typeof value === 'object' && value !== null && Symbol.iterator in value ? 'an operation' : String(value)
+  return new CoreactorError(
+    'ERR_COREACTOR_BARE_YIELD',
+    `the coroutine of task ${task.name} yielded ${what} with a bare "yield"; operations are driven with "yield*"`
+  )
+}
+
+/** @internal What a body returned, as something a coroutine can delegate to. */
+export function stepsOf<T>(returned: Coroutine<T> | PromiseLike<T>): Iterable<unknown, T> {
+  if (returned !== null && typeof returned === 'object') {
+    if (Symbol.iterator in returned) return returned as Iterable<unknown, T>
+    if ('then' in returned) return new Promised(returned, false) as Iterable<unknown, T>
+  }
+  throw new CoreactorError(
+    'ERR_COREACTOR_NOT_A_BODY',
+    'a body must be a function*, an async function or a function that returns an operation'
+  )
+}

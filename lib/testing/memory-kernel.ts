@@ -1,0 +1,320 @@
+/**
+ * An operating system in memory: TCP between its own sockets, a clock that jumps to the next deadline when nothing else
+ * can happen, entropy from a seed. Edge-triggered like the real one. What a program does on it, it does the same way every
+ * time, and without waiting.
+ */
+import {
+  EADDRINUSE,
+  EAGAIN,
+  EBADF,
+  ECONNREFUSED,
+  EINPROGRESS,
+  EINVAL,
+  EISCONN,
+  ENOTCONN,
+  EOPNOTSUPP
+} from '../kernel/errno.js'
+import type { Family, Kernel, SocketAddress, Turn } from '../kernel/kernel.js'
+import {
+  BATCH_CAPACITY,
+  EVENT_GENERATION,
+  EVENT_INTS,
+  EVENT_READINESS,
+  EVENT_SLOT,
+  ONE_SHOT,
+  PRIORITY,
+  READABLE,
+  SHUT_WRITE,
+  SocketOption,
+  WRITABLE
+} from '../kernel/layout.js'
+import { MemorySocket } from './memory-socket.js'
+
+export interface MemoryKernelOptions {
+  /** What a socket holds that its owner has not read yet, in bytes. Small makes every write a partial one. */
+  capacity?: number | undefined
+  /** Where entropy begins. */
+  seed?: number | undefined
+}
+
+interface Watch {
+  readonly fd: number
+  readonly socket: MemorySocket
+  readonly interest: number
+  readonly mode: number
+  readonly slot: number
+  readonly generation: number
+}
+
+const FIRST_FD = 1000
+const FIRST_EPHEMERAL_PORT = 49152
+/** Directions that may be asked for; the other bits are reported unasked. */
+const DIRECTIONS = READABLE | WRITABLE | PRIORITY
+
+export class MemoryKernel implements Kernel {
+  readonly events = new Int32Array(BATCH_CAPACITY * EVENT_INTS)
+  private readonly capacity: number
+  private random: number
+  private readonly sockets = new Map<number, MemorySocket>()
+  private readonly listeners = new Map<number, MemorySocket>()
+  private readonly watches = new Map<number, Watch>()
+  /** Invariant: the watches that have changed since they were last reported, the oldest first. */
+  private readonly changed = new Set<Watch>()
+  private lastFd = FIRST_FD
+  private readonly freeFds: number[] = []
+  private lastPort = FIRST_EPHEMERAL_PORT
+  private turn: Turn | null = null
+  private time = 0
+  /** What the last turn returned. */
+  private deadline = Infinity
+  private requested = false
+  private immediate: NodeJS.Immediate | null = null
+
+  constructor({ capacity = 64 * 1024, seed = 1 }: MemoryKernelOptions = {}) {
+    this.capacity = capacity
+    this.random = seed >>> 0
+  }
+
+  /** Sockets that are open: 0 when nothing has leaked. */
+  get openSockets(): number {
+    return this.sockets.size
+  }
+
+  open(turn: Turn): void {
+    if (this.turn !== null) throw new Error('coreactor: the kernel is open already')
+    this.turn = turn
+  }
+
+  close(): void {
+    this.turn = null
+    if (this.immediate !== null) clearImmediate(this.immediate)
+  }
+
+  requestTurn(): void {
+    this.requested = true
+    this.schedule()
+  }
+
+  // Turns are host immediates, which keep the process alive while one is due; nothing else can happen here.
+  ref(): void {}
+  unref(): void {}
+
+  now(): number {
+    return this.time
+  }
+
+  /** Moves the clock, as if a computation had taken so long. */
+  advance(ms: number): void {
+    this.time += ms
+    this.schedule()
+  }
+
+  entropy(): number {
+    // mulberry32
+    this.random = (this.random + 0x6d2b79f5) >>> 0
+    let mixed = this.random
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return (mixed ^ (mixed >>> 14)) >>> 0
+  }
+
+  add(fd: number, interest: number, mode: number, slot: number, generation: number): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    const watch: Watch = { fd, socket, interest, mode, slot, generation }
+    this.watches.set(fd, watch)
+    socket.changed = () => this.note(watch)
+    socket.changed()
+    return 0
+  }
+
+  remove(fd: number): number {
+    const watch = this.watches.get(fd)
+    if (watch !== undefined) this.unwatch(watch)
+    return 0
+  }
+
+  socket(family: Family): number {
+    return this.install(new MemorySocket({ family, address: family === 'IPv4' ? '0.0.0.0' : '::', port: 0 }, this.capacity))
+  }
+
+  bind(fd: number, address: SocketAddress): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    if (address.port !== 0 && this.listeners.has(address.port)) return EADDRINUSE
+    socket.local = { ...address, port: address.port === 0 ? this.ephemeralPort() : address.port }
+    return 0
+  }
+
+  listen(fd: number, backlog: number): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    const { port } = socket.local
+    if (this.listeners.has(port)) return EADDRINUSE
+    socket.state = { kind: 'listening', backlog, queue: [] }
+    this.listeners.set(port, socket)
+    return 0
+  }
+
+  connect(fd: number, address: SocketAddress): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    if (socket.state.kind !== 'fresh') return EISCONN
+    if (socket.local.port === 0) socket.local = { ...address, port: this.ephemeralPort() }
+    socket.remote = address
+    const listener = this.listeners.get(address.port)
+    if (listener === undefined || listener.state.kind !== 'listening') {
+      socket.state = { kind: 'refused' }
+      socket.pendingError = ECONNREFUSED
+    } else {
+      socket.state = { kind: 'connecting' }
+      listener.state.queue.push(socket)
+      this.admit(listener)
+    }
+    return EINPROGRESS
+  }
+
+  accept(fd: number): number {
+    const listener = this.sockets.get(fd)
+    if (listener === undefined) return EBADF
+    if (listener.state.kind !== 'listening') return EINVAL
+    const accepted = listener.state.queue.shift()
+    if (accepted === undefined) return EAGAIN
+    this.admit(listener)
+    return this.install(accepted)
+  }
+
+  localAddress(fd: number): SocketAddress | number {
+    return this.sockets.get(fd)?.local ?? EBADF
+  }
+
+  remoteAddress(fd: number): SocketAddress | number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    return socket.state.kind === 'connected' && socket.remote !== null ? socket.remote : ENOTCONN
+  }
+
+  setOption(fd: number, option: number, value: number): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    socket.options.set(option, value)
+    return 0
+  }
+
+  getOption(fd: number, option: number): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    if (option !== SocketOption.ERROR) return socket.options.get(option) ?? 0
+    const error = -socket.pendingError
+    socket.pendingError = 0
+    return error
+  }
+
+  receive(fd: number, into: Uint8Array, offset: number, length: number): number {
+    return this.sockets.get(fd)?.receive(into, offset, length) ?? EBADF
+  }
+
+  send(fd: number, from: Uint8Array, offset: number, length: number): number {
+    return this.sockets.get(fd)?.send([from.subarray(offset, offset + length)]) ?? EBADF
+  }
+
+  sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number {
+    return this.sockets.get(fd)?.send(chunks.map((chunk, i) => (i === 0 ? chunk.subarray(skip) : chunk))) ?? EBADF
+  }
+
+  shutdown(fd: number, how: number): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    return how === SHUT_WRITE ? socket.endWriting() : EOPNOTSUPP
+  }
+
+  closeFd(fd: number): number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    this.sockets.delete(fd)
+    this.freeFds.push(fd)
+    if (this.listeners.get(socket.local.port) === socket) this.listeners.delete(socket.local.port)
+    socket.close(socket.options.get(SocketOption.LINGER) === 0)
+    return 0
+  }
+
+  /** The lowest free number, as POSIX has it: reuse of fd numbers is part of the test. */
+  private install(socket: MemorySocket): number {
+    const fd = this.freeFds.sort((a, b) => a - b).shift() ?? this.lastFd++
+    this.sockets.set(fd, socket)
+    return fd
+  }
+
+  private ephemeralPort(): number {
+    while (this.listeners.has(this.lastPort)) this.lastPort++
+    return this.lastPort++
+  }
+
+  /** Completes the connections for which the listener's queue has room. Its first `backlog` entries are those. */
+  private admit(listener: MemorySocket): void {
+    if (listener.state.kind !== 'listening') return
+    const { backlog } = listener.state
+    // Those that gave up while they were connecting are fresh sockets again.
+    const queue = listener.state.queue.filter(({ state }) => state.kind !== 'fresh')
+    listener.state.queue = queue
+    for (let i = 0; i < Math.min(queue.length, backlog); i++) {
+      const client = queue[i] as MemorySocket
+      if (client.state.kind !== 'connecting') continue
+      const server = new MemorySocket({ ...listener.local, address: (client.remote as SocketAddress).address }, this.capacity)
+      server.remote = client.local
+      queue[i] = server
+      server.join(client)
+      client.join(server)
+      listener.changed()
+    }
+  }
+
+  private note(watch: Watch): void {
+    this.changed.add(watch)
+    this.schedule()
+  }
+
+  private unwatch(watch: Watch): void {
+    this.watches.delete(watch.fd)
+    this.changed.delete(watch)
+    watch.socket.changed = () => {}
+  }
+
+  private schedule(): void {
+    this.immediate ??= setImmediate(() => {
+      this.immediate = null
+      this.step()
+    })
+  }
+
+  /** One turn; before it, if nothing has happened, the clock jumps. */
+  private step(): void {
+    const { turn } = this
+    if (turn === null) return
+    const count = this.collect()
+    if (count === 0 && !this.requested && this.deadline > this.time) {
+      if (this.deadline === Infinity) return
+      this.time = this.deadline
+    }
+    this.requested = false
+    this.deadline = turn(count)
+    if (this.changed.size > 0 || this.deadline < Infinity) this.schedule()
+  }
+
+  /** Writes the batch: what has changed and is ready now, as epoll reports it. */
+  private collect(): number {
+    let count = 0
+    for (const watch of this.changed) {
+      if (count === BATCH_CAPACITY) break
+      this.changed.delete(watch)
+      const readiness = watch.socket.readiness & (watch.interest | ~DIRECTIONS)
+      if (readiness === 0) continue
+      if (watch.mode === ONE_SHOT) this.unwatch(watch)
+      const at = count++ * EVENT_INTS
+      this.events[at + EVENT_SLOT] = watch.slot
+      this.events[at + EVENT_GENERATION] = watch.generation
+      this.events[at + EVENT_READINESS] = readiness
+    }
+    return count
+  }
+}

@@ -1,0 +1,138 @@
+/** One socket of the memory kernel: what TCP promises between two ends, without a network between them. */
+import { EAGAIN, ECONNRESET, ENOTCONN, EPIPE } from '../kernel/errno.js'
+import type { SocketAddress } from '../kernel/kernel.js'
+import { ERROR, READABLE, READ_CLOSED, WRITABLE, WRITE_CLOSED } from '../kernel/layout.js'
+
+type State =
+  | { kind: 'fresh' }
+  | { kind: 'listening'; backlog: number; queue: MemorySocket[] }
+  /** The queue of the listener was full: it is let in when there is room. */
+  | { kind: 'connecting' }
+  | { kind: 'refused' }
+  | { kind: 'connected'; peer: MemorySocket }
+
+export class MemorySocket {
+  readonly options = new Map<number, number>()
+  local: SocketAddress
+  remote: SocketAddress | null = null
+  state: State = { kind: 'fresh' }
+  /** -errno that option ERROR reports once. */
+  pendingError = 0
+  /** Told of every change that the kernel could report as an event. */
+  changed: () => void = () => {}
+  private inbox: Uint8Array[] = []
+  private inboxBytes = 0
+  private readonly capacity: number
+  /** The peer will send no more. */
+  private finished = false
+  private ownEnd = false
+  /** The peer's fd is closed: what is sent meets nobody. */
+  private peerGone = false
+  /** A reset that reading has still to report, once. */
+  private resetUnread = false
+  private wasReset = false
+
+  constructor(local: SocketAddress, capacity: number) {
+    this.local = local
+    this.capacity = capacity
+  }
+
+  get readiness(): number {
+    const { state } = this
+    if (state.kind === 'listening') return state.queue.length > 0 ? READABLE : 0
+    if (state.kind === 'refused' || this.wasReset) {
+      return READABLE | WRITABLE | READ_CLOSED | WRITE_CLOSED | (this.pendingError !== 0 || this.resetUnread ? ERROR : 0)
+    }
+    if (state.kind !== 'connected') return 0
+    let bits = state.peer.room > 0 || this.peerGone ? WRITABLE : 0
+    if (this.inboxBytes > 0 || this.finished) bits |= READABLE
+    if (this.finished) bits |= READ_CLOSED
+    if (this.finished && this.ownEnd) bits |= WRITE_CLOSED
+    return bits
+  }
+
+  get room(): number {
+    return this.capacity - this.inboxBytes
+  }
+
+  join(peer: MemorySocket): void {
+    this.state = { kind: 'connected', peer }
+    this.changed()
+  }
+
+  receive(into: Uint8Array, offset: number, length: number): number {
+    if (this.inboxBytes > 0) {
+      const taken = this.take(into, offset, length)
+      // Room again: the sender's edge. A real socket waits for a third to be free; one byte is the harder test.
+      if (this.state.kind === 'connected') this.state.peer.changed()
+      return taken
+    }
+    if (this.resetUnread) {
+      this.resetUnread = false
+      return ECONNRESET
+    }
+    if (this.finished || this.wasReset) return 0
+    return this.state.kind === 'connected' ? EAGAIN : ENOTCONN
+  }
+
+  send(chunks: readonly Uint8Array[]): number {
+    if (this.state.kind !== 'connected') return this.wasReset ? EPIPE : ENOTCONN
+    if (this.ownEnd || this.peerGone || this.wasReset) return EPIPE
+    const { peer } = this.state
+    let sent = 0
+    for (const chunk of chunks) {
+      const size = Math.min(chunk.length, peer.room)
+      if (size > 0) peer.put(chunk.slice(0, size))
+      sent += size
+      if (size < chunk.length) break
+    }
+    if (sent === 0) return chunks.some((chunk) => chunk.length > 0) ? EAGAIN : 0
+    peer.changed()
+    return sent
+  }
+
+  endWriting(): number {
+    if (this.state.kind !== 'connected' || this.wasReset) return ENOTCONN
+    this.ownEnd = true
+    this.state.peer.finished = true
+    this.state.peer.changed()
+    return 0
+  }
+
+  /** The fd is closed: unread input, and a linger of 0, make it a reset. */
+  close(abortive: boolean): void {
+    const { state } = this
+    if (state.kind === 'listening') for (const waiting of state.queue) waiting.close(true)
+    if (state.kind === 'connecting') this.state = { kind: 'fresh' }
+    if (state.kind !== 'connected') return
+    const { peer } = state
+    peer.peerGone = true
+    if (abortive || this.inboxBytes > 0) peer.reset()
+    else if (!peer.wasReset) peer.finished = true
+    peer.changed()
+  }
+
+  private reset(): void {
+    this.wasReset = this.resetUnread = true
+    this.pendingError = ECONNRESET
+  }
+
+  private put(chunk: Uint8Array): void {
+    this.inbox.push(chunk)
+    this.inboxBytes += chunk.length
+  }
+
+  private take(into: Uint8Array, offset: number, length: number): number {
+    let taken = 0
+    while (taken < length && this.inbox.length > 0) {
+      const chunk = this.inbox[0] as Uint8Array
+      const part = chunk.subarray(0, length - taken)
+      into.set(part, offset + taken)
+      taken += part.length
+      if (part.length === chunk.length) this.inbox.shift()
+      else this.inbox[0] = chunk.subarray(part.length)
+    }
+    this.inboxBytes -= taken
+    return taken
+  }
+}

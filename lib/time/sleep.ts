@@ -1,0 +1,54 @@
+/** Waiting for time to pass. */
+import { current } from '../task/ambient.js'
+import { Leaf } from '../task/leaf.js'
+import type { Task } from '../task/task.js'
+import type { Op } from '../task/types.js'
+import { checkMilliseconds } from '../task/validate.js'
+import type { Deadline } from './deadlines.js'
+import { timersOf } from './timers.js'
+
+/** `index` before the wait has begun; the heap makes it a place, and -1 again when the deadline has fired. */
+const NOT_BEGUN = -2
+
+class Sleep extends Leaf<void> implements Deadline {
+  /** The duration until the wait begins, then the time at which it ends. */
+  when: number
+  index = NOT_BEGUN
+
+  constructor(ms: number) {
+    super()
+    this.when = ms
+  }
+
+  protected override attempt(): boolean {
+    return this.index === -1 && this.complete(undefined)
+  }
+
+  protected override arm(): void {
+    const timers = timersOf((current as Task).scheduler)
+    this.when = timers.now() + Math.max(this.when, 0)
+    timers.start(this)
+  }
+
+  override disarm(): void {
+    timersOf((this.task as Task).scheduler).stop(this)
+  }
+
+  fire(): void {
+    this.wake()
+  }
+}
+
+/**
+ * Waits for `ms` milliseconds; fractions count: `sleep(0.1)` is 100 microseconds. Never ends early. 0 and negative
+ * numbers let the others run once, Infinity waits until cancelled. On cancel nothing is left behind.
+ *
+ * Errors: `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` (NaN).
+ *
+ * @example
+ * yield* sleep(250)
+ */
+export function sleep(ms: number): Op<void> {
+  checkMilliseconds('ms', ms)
+  return new Sleep(ms)
+}

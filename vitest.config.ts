@@ -1,0 +1,19 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    setupFiles: ['test/setup.ts'],
+    pool: 'forks',
+    // The machine has two cores, and some tests count this process's fds.
+    maxWorkers: 2,
+    testTimeout: 20_000
+  },
+  resolve: {
+    alias: [
+      { find: /^coreactor$/, replacement: fileURLToPath(new URL('lib/index.ts', import.meta.url)) },
+      { find: /^coreactor\/testing$/, replacement: fileURLToPath(new URL('lib/testing.ts', import.meta.url)) }
+    ]
+  }
+})
