@@ -11,6 +11,7 @@ import { Database, type DatabaseOptions } from './resp/database.js'
 import { Session } from './resp/session.js'
 import type { Store } from './resp/store.js'
 
+const BACKLOG = 4096
 const LINGER_MS = 500
 const SWEEP_INTERVAL_MS = 100
 const SWEEP_KEYS = 200
@@ -18,7 +19,6 @@ const SWEEP_KEYS = 200
 export interface NodeNetOptions extends DatabaseOptions {
   port?: number
   host?: string
-  backlog?: number
 }
 
 export interface NodeNetServer {
@@ -30,7 +30,7 @@ export interface NodeNetServer {
 }
 
 export async function serveRespOverNodeNet(options: NodeNetOptions = {}): Promise<NodeNetServer> {
-  const { port = 6379, host = '127.0.0.1', backlog = 4096, ...rest } = options
+  const { port = 6379, host = '127.0.0.1', ...rest } = options
   const database = new Database(rest)
   const sockets = new Set<Socket>()
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
@@ -38,7 +38,7 @@ export async function serveRespOverNodeNet(options: NodeNetOptions = {}): Promis
     socket.once('close', () => sockets.delete(socket))
     converse(socket, new Session(database))
   })
-  server.listen({ port, host, backlog })
+  server.listen({ port, host, backlog: BACKLOG })
   await once(server, 'listening')
   const sweeper = setInterval(sweep, SWEEP_INTERVAL_MS, database.store)
 

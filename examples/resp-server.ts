@@ -6,7 +6,18 @@
  * What it understands is in `resp/`, which `resp-server-node-net.ts` shares: only the socket layer differs.
  */
 import { parseArgs } from 'node:util'
-import { checkpoint, run, serve, sleep, spawn, timeout, until, type Connection, type Coroutine } from 'coreactor'
+import {
+  checkpoint,
+  run,
+  serve,
+  sleep,
+  spawn,
+  timeout,
+  TimeoutError,
+  until,
+  type Connection,
+  type Coroutine
+} from 'coreactor'
 import { Database, type DatabaseOptions } from './resp/database.js'
 import { isMain, parsePort, stopRequested } from './resp/cli.js'
 import { Session } from './resp/session.js'
@@ -14,6 +25,8 @@ import type { Store } from './resp/store.js'
 
 /** Bytes read at once, into memory that all connections share: an idle one has none. */
 const INPUT_BYTES = 32 * 1024
+/** Connections that wait to be accepted. The system may allow fewer. */
+const BACKLOG = 4096
 /** How long a client whose last request was answered may go on talking before it is cut off. */
 const LINGER_MS = 500
 const SWEEP_INTERVAL_MS = 100
@@ -41,12 +54,30 @@ export function* serveResp(options: RespOptions = {}): Coroutine<RespServer> {
   const { port = 6379, host = '127.0.0.1', limit, ...rest } = options
   const database = new Database(rest)
   const input = Buffer.allocUnsafeSlow(INPUT_BYTES)
-  const listening = limit === undefined ? { port, host } : { port, host, limit }
-  const server = yield* serve(listening, function* (connection) {
-    yield* converse(connection, new Session(database), input)
-  })
-  const sweeper = spawn(sweep, database.store)
 
+  /** Reads and answers until the client has finished, or has said something that ends the conversation. */
+  function* converse(connection: Connection): Coroutine<void> {
+    const session = new Session(database)
+    const { replies } = database
+    try {
+      while (!session.closing) {
+        // A coroutine goes on as soon as the bytes are in `input`: nobody reads into it before `answer` has returned.
+        const length = yield* connection.read(input)
+        if (length === 0) return
+        let more = session.answer(input, length)
+        while (replies.length > 0) {
+          yield* connection.write(replies.take())
+          if (more) more = session.answer(null)
+        }
+      }
+      yield* hangUp(connection, input)
+    } finally {
+      session.end()
+    }
+  }
+
+  const server = yield* serve({ port, host, limit, backlog: BACKLOG }, converse)
+  const sweeper = spawn(sweep, database.store)
   return {
     address: server.address,
     database,
@@ -60,39 +91,16 @@ export function* serveResp(options: RespOptions = {}): Coroutine<RespServer> {
   }
 }
 
-/** Reads and answers until the client has finished, or has said something that ends the conversation. */
-function* converse(connection: Connection, session: Session, input: Buffer): Coroutine<void> {
-  const { replies } = session.database
-  try {
-    while (!session.closing) {
-      // A coroutine goes on as soon as the bytes are in `input`: nobody else has read into it before `answer` returns.
-      const length = yield* connection.read(input)
-      if (length === 0) return
-      let more = session.answer(input, length)
-      while (replies.length > 0) {
-        yield* connection.write(replies.take())
-        if (more) more = session.answer(null)
-      }
-    }
-    yield* hangUp(connection, input)
-  } catch (error) {
-    if (!isDisconnect(error)) throw error
-  } finally {
-    session.end()
-  }
-}
-
 /** Lets the client read its last reply. Closing at once would reset the connection if it has sent something more. */
 function* hangUp(connection: Connection, input: Buffer): Coroutine<void> {
   yield* connection.closeWrite()
-  yield* timeout(LINGER_MS, function* () {
-    while ((yield* connection.read(input)) > 0);
-  })
-}
-
-function isDisconnect(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code
-  return code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_COREACTOR_TIMEOUT'
+  try {
+    yield* timeout(LINGER_MS, function* () {
+      while ((yield* connection.read(input)) > 0);
+    })
+  } catch (error) {
+    if (!(error instanceof TimeoutError)) throw error
+  }
 }
 
 /** Finds expired keys that nobody asks for: a bounded number, then the connections have their turn. */

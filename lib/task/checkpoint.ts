@@ -1,5 +1,7 @@
 /** Letting the others run. */
+import { current } from './ambient.js'
 import { Leaf } from './leaf.js'
+import type { Task } from './task.js'
 import type { Op } from './types.js'
 
 class Checkpoint extends Leaf<void> {
@@ -11,8 +13,10 @@ class Checkpoint extends Leaf<void> {
     return false
   }
 
-  /** Ready again at once: the queue runs whoever came before, and the kernel is asked for events, first. */
-  protected override arm(): void {}
+  /** At the end of the queue: whoever came before runs, and the kernel is asked for events, first. */
+  protected override arm(): void {
+    ;(current as Task).yieldTurn()
+  }
 
   override disarm(): void {}
 }

@@ -220,15 +220,14 @@ export class Task<T = unknown> implements Op<T> {
   }
 
   private advance(): IteratorResult<unknown, unknown> {
-    const { phase } = this
+    const { phase, steps } = this
     this.phase = RUNNING
-    if (phase === READY) return (this.steps as Steps).next(RESUME)
-    if (phase === FRESH) {
-      if (this.steps instanceof Start) this.steps = this.steps.begin(this)
-      return (this.steps as Steps).next(undefined)
-    }
-    if (phase === YIELDED && !this.scope.cancelRequested) return (this.steps as Steps).next(RESUME)
-    return (this.steps as Steps).next(CANCEL)
+    if (phase === READY) return (steps as Steps).next(RESUME)
+    if (phase === YIELDED) return (steps as Steps).next(this.scope.cancelRequested ? CANCEL : RESUME)
+    if (phase === CANCELLING) return (steps as Steps).next(CANCEL)
+    const begun = steps instanceof Start ? steps.begin(this) : (steps as Steps)
+    this.steps = begun
+    return begun.next(undefined)
   }
 
   private throwInto(error: CoreactorError): IteratorResult<unknown, unknown> {

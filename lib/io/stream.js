@@ -1,0 +1,188 @@
+/** A byte stream over one socket. What kind of socket, and what else it can do, is for `net/`. */
+import { EAGAIN, SystemError } from '../kernel/errno.js';
+import { checkInteger, invalidType, invalidValue } from '../task/validate.js';
+import { Close, free } from './close.js';
+import { BusyError, ClosedError } from './errors.js';
+import { ReadSlab } from './read-slab.js';
+import { Receive, receive, ReceiveSome, WOULD_BLOCK } from './receive.js';
+import { CloseWrite, Flush, write } from './write.js';
+import { WriteBuffer } from './write-buffer.js';
+/** One system call moves at most this much on Linux; more is only ever asked for by mistake. */
+const MAX_READ = 0x7fff_f000;
+export class Stream {
+    /** @internal */
+    constructor(handle) {
+        /** @internal */
+        this.readError = null;
+        /** @internal */
+        this.closing = false;
+        /** @internal */
+        this.writeClosed = false;
+        this.buffer = null;
+        this.handle = handle;
+    }
+    /** @internal Made at the first write: a connection that only reads has none. */
+    get output() {
+        return (this.buffer ??= new WriteBuffer(this.handle));
+    }
+    /** @internal */
+    unseenWriteError() {
+        const { buffer } = this;
+        if (buffer === null || buffer.error === null || buffer.errorSeen)
+            return null;
+        buffer.errorSeen = true;
+        return buffer.error;
+    }
+    /** The file descriptor, -1 once it is closed. It stays this object's: do not close it, and do not read from it. */
+    get fd() {
+        return this.handle.fd;
+    }
+    /** Whether `close` or `reset` has been called. */
+    get closed() {
+        return this.closing || this.handle.closed;
+    }
+    /** Bytes that were written and are not in the kernel's hands yet. */
+    get bufferedBytes() {
+        return this.buffer === null ? 0 : this.buffer.bytes;
+    }
+    /**
+     * Waits for data and reads some into `into`, as much as is there and fits. Gives the number of bytes; 0 means that the
+     * peer has finished. On cancel nothing has been read.
+     *
+     * Errors: `ClosedError`, `BusyError` (a second reader), system errors such as `ECONNRESET`; `ERR_INVALID_ARG_TYPE`, and
+     * `ERR_INVALID_ARG_VALUE` for an empty `into`, for which 0 would mean two things.
+     *
+     * @example
+     * const buffer = Buffer.alloc(4096)
+     * const n = yield* connection.read(buffer)
+     */
+    read(into) {
+        checkBuffer(into);
+        return new Receive(this, into);
+    }
+    /**
+     * Waits for data and gives what is there, at most `max` bytes (up to 64 KiB at a time), in a buffer of its own; null
+     * means that the peer has finished. On cancel nothing has been read. Errors as for `read`.
+     *
+     * @example
+     * for (let chunk; (chunk = yield* connection.readSome()) !== null; ) total += chunk.length
+     */
+    readSome(max = MAX_READ) {
+        checkInteger('max', max, 1, MAX_READ);
+        return new ReceiveSome(this, ReadSlab.of(this.handle.runtime), max);
+    }
+    /** One system call now: bytes read, 0 = the peer has finished, null = nothing is there. Errors as for `read`. */
+    tryRead(into) {
+        checkBuffer(into);
+        if (this.handle.reader !== null)
+            throw new BusyError('reading from this connection');
+        const received = receive(this, into, into.length);
+        return received === WOULD_BLOCK ? null : received;
+    }
+    /**
+     * Writes all of `data`; a string as UTF-8. Up to 16 KiB are copied and go out when the turn ends, together with what
+     * else was written in it, and this completes at once unless 64 KiB are waiting already: awaiting it is back-pressure.
+     * A larger `data` is not copied: leave it alone until this completes, which is when the kernel has all of it.
+     *
+     * On cancel: nothing has been written; or, of a large `data`, the `Cancelled` has `bytesWritten`, and the write side is
+     * closed. Errors: `ClosedError`, `BusyError` (another write is waiting), the system error that ended writing, such as
+     * `EPIPE` (also one that an earlier write met after it had completed); `ERR_INVALID_ARG_TYPE`.
+     *
+     * @example
+     * yield* connection.write('HTTP/1.1 204 No Content\r\n\r\n')
+     */
+    write(data) {
+        checkData(data);
+        return write(this, data);
+    }
+    /**
+     * One system call now, past the buffer but never past what is in it: bytes taken, null = it would have to wait.
+     * Errors as for `write`.
+     */
+    tryWrite(data) {
+        checkData(data);
+        const { handle, output } = this;
+        if (this.closed)
+            throw new ClosedError('the connection');
+        if (this.writeClosed)
+            throw new ClosedError('the write side');
+        output.check(NOBODY);
+        if (output.bytes > 0) {
+            output.flush();
+            output.check(NOBODY);
+            if (output.bytes > 0)
+                return null;
+        }
+        const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+        if (bytes.length === 0)
+            return 0;
+        const taken = handle.kernel.send(handle.fd, bytes, 0, bytes.length);
+        if (taken === EAGAIN)
+            return null;
+        if (taken >= 0)
+            return taken;
+        output.fail(new SystemError(taken, 'write'));
+        return output.check(NOBODY);
+    }
+    /** Waits until everything written is in the kernel's hands. On cancel it stays buffered. Errors as for `write`. */
+    flush() {
+        return new Flush(this);
+    }
+    /**
+     * Sends what was written, and then the end; reading goes on. Once is enough, twice does no harm. On cancel the write
+     * side is still open. Errors as for `write`.
+     */
+    closeWrite() {
+        return new CloseWrite(this);
+    }
+    /**
+     * Sends what was written, then closes. Who is waiting on this stream gets `ClosedError`. Idempotent. On cancel, and in
+     * a cancelled scope, the fd is freed all the same, with a reset if the peer would miss some of what was written; then
+     * `Cancelled` is thrown. Errors: a write error that nobody has seen yet.
+     */
+    close() {
+        return new Close(this);
+    }
+    /** Closes at once: what was written is dropped, and a TCP peer gets a reset. Idempotent. */
+    reset() {
+        if (this.handle.closed)
+            return;
+        this.closing = true;
+        this.buffer?.fail(new ClosedError('the connection'));
+        free(this, true);
+    }
+    /** @internal Its owner is gone: sends what the kernel takes at once, and resets if that is not everything. */
+    abandon() {
+        if (this.handle.closed)
+            return;
+        this.buffer?.flush();
+        free(this, this.bufferedBytes > 0);
+    }
+    /** The chunks that arrive, until the peer has finished; leaving the loop early does not close the stream. */
+    async *[Symbol.asyncIterator]() {
+        for (;;) {
+            const chunk = await this.readSome();
+            if (chunk === null)
+                return;
+            yield chunk;
+        }
+    }
+    async [Symbol.asyncDispose]() {
+        await this.close();
+    }
+}
+/** Never parked: a call that is no operation, and has to know whether one is. */
+const NOBODY = { wake() { } };
+function checkBuffer(into) {
+    if (!(into instanceof Uint8Array))
+        throw invalidType('into', 'a Uint8Array', into);
+    if (into.length === 0)
+        throw invalidValue('into', 'must not be empty', into);
+}
+function checkData(data) {
+    if (typeof data === 'string' || data instanceof Uint8Array)
+        return;
+    if (!Array.isArray(data) || !data.every((chunk) => chunk instanceof Uint8Array)) {
+        throw invalidType('data', 'a string, a Uint8Array or an array of Uint8Arrays', data);
+    }
+}

@@ -1,0 +1,210 @@
+/**
+ * What has been written to one stream socket and is not in the kernel's hands yet.
+ *
+ * Small data is copied into the runtime's outbox and sent when the turn ends; sixteen replies of one turn are one system
+ * call. A large chunk is referenced, sent at once, and its writer waits for it. Order is kept throughout. What the kernel
+ * does not take becomes this buffer's own, and goes on when the socket turns writable.
+ */
+import { EAGAIN, SystemError } from '../kernel/errno.js';
+import { WRITABLE } from '../kernel/layout.js';
+import { BusyError } from './errors.js';
+import { Outbox } from './outbox.js';
+/** A writer waits while this much is buffered: back-pressure. */
+export const HIGH_WATER = 64 * 1024;
+/** The most chunks one call passes on; POSIX guarantees 16, Linux and the BSDs have 1024. */
+const VECTOR_MAX = 1024;
+export class WriteBuffer {
+    constructor(handle) {
+        /** What comes before the outbox's part, in order. */
+        this.chunks = [];
+        /** How much of `chunks[0]` has gone. */
+        this.skip = 0;
+        /** The part of the outbox that comes last: [start, end). Invariant: empty between turns. */
+        this.start = 0;
+        this.end = 0;
+        /** Bytes that are in `chunks` and in the outbox's part. */
+        this.bytes = 0;
+        /** Bytes the kernel has taken, ever. */
+        this.taken = 0;
+        /** What ended writing. Everything buffered has been dropped then. */
+        this.error = null;
+        /** Invariant: true once somebody has been thrown `error`. */
+        this.errorSeen = false;
+        this.enlisted = false;
+        /** Who waits for room, or for all to be taken. */
+        this.waiter = null;
+        this.handle = handle;
+        this.outbox = Outbox.of(handle.runtime);
+    }
+    /** Throws what a writer must know before it does anything. */
+    check(writer) {
+        if (this.error !== null) {
+            this.errorSeen = true;
+            throw this.error;
+        }
+        if (this.waiter !== null && this.waiter !== writer)
+            throw new BusyError('writing to this connection');
+    }
+    /** Copies `data`. At most COPY_LIMIT bytes; a string counts three for each of its UTF-16 units. */
+    append(data) {
+        const { outbox } = this;
+        const { length } = data;
+        let size = length;
+        if (typeof data === 'string') {
+            outbox.reserve(length * 3);
+            size = writeText(outbox.buffer, data, outbox.used);
+        }
+        else {
+            outbox.reserve(length);
+            outbox.buffer.set(data, outbox.used);
+        }
+        if (this.end !== outbox.used || this.start === this.end) {
+            this.closePart();
+            this.start = outbox.used;
+        }
+        outbox.used += size;
+        this.end = outbox.used;
+        this.bytes += size;
+        if (!this.enlisted) {
+            this.enlisted = true;
+            outbox.enlist(this);
+        }
+    }
+    /** Queues `data` where it is. It must not change until it has been taken. */
+    reference(data) {
+        if (data.length === 0)
+            return;
+        this.closePart();
+        this.chunks.push(data);
+        this.bytes += data.length;
+    }
+    /** Takes back what was referenced last, of which nothing has gone. */
+    dropLast(chunks) {
+        for (const { length } of chunks) {
+            if (length === 0)
+                continue;
+            this.chunks.pop();
+            this.bytes -= length;
+        }
+    }
+    /** One system call, if there is something to send and the socket may take it. Never throws: see `error`. */
+    flush() {
+        this.enlisted = false;
+        const { handle } = this;
+        while (this.bytes > 0 && (handle.readiness & WRITABLE) !== 0 && !handle.closed) {
+            const offered = this.chunks.length === 0 ? this.end - this.start : this.offered();
+            const taken = this.send();
+            if (taken < 0 && taken !== EAGAIN) {
+                this.fail(new SystemError(taken, 'write'));
+                return;
+            }
+            if (taken > 0)
+                this.remove(taken);
+            if (taken < offered)
+                handle.exhausted(WRITABLE);
+        }
+        this.keep();
+        handle.writer = this.bytes > 0 ? this : null;
+        this.waiter?.wake();
+    }
+    /** The socket has turned writable. */
+    wake() {
+        this.flush();
+    }
+    await(waiter) {
+        this.waiter = waiter;
+    }
+    leave(waiter) {
+        if (this.waiter === waiter)
+            this.waiter = null;
+    }
+    /** Ends writing with `error`: what is buffered is dropped, whoever waits is woken to find out. */
+    fail(error) {
+        this.error ??= error;
+        this.chunks = [];
+        this.skip = this.start = this.end = this.bytes = 0;
+        this.handle.writer = null;
+        this.waiter?.wake();
+    }
+    /** Lets go of whoever waits, who will find the connection closing. */
+    evict() {
+        const { waiter } = this;
+        this.waiter = null;
+        waiter?.wake();
+    }
+    send() {
+        const { handle, outbox } = this;
+        if (this.chunks.length === 0)
+            return handle.kernel.send(handle.fd, outbox.buffer, this.start, this.end - this.start);
+        if (this.chunks.length === 1 && this.start === this.end) {
+            const chunk = this.chunks[0];
+            return handle.kernel.send(handle.fd, chunk, this.skip, chunk.length - this.skip);
+        }
+        this.closePart();
+        const chunks = this.chunks.length > VECTOR_MAX ? this.chunks.slice(0, VECTOR_MAX) : this.chunks;
+        return handle.kernel.sendVector(handle.fd, chunks, this.skip);
+    }
+    /** How many bytes the next call offers. */
+    offered() {
+        if (this.chunks.length < VECTOR_MAX)
+            return this.bytes;
+        let offered = -this.skip;
+        for (let i = 0; i < VECTOR_MAX; i++)
+            offered += this.chunks[i].length;
+        return offered;
+    }
+    remove(taken) {
+        this.taken += taken;
+        this.bytes -= taken;
+        let left = taken;
+        let gone = 0;
+        const { chunks } = this;
+        while (gone < chunks.length) {
+            const size = chunks[gone].length - this.skip;
+            if (left < size)
+                break;
+            left -= size;
+            this.skip = 0;
+            gone++;
+        }
+        if (gone > 0)
+            chunks.splice(0, gone);
+        if (chunks.length > 0)
+            this.skip += left;
+        else
+            this.start += left;
+    }
+    /** Turns the outbox's part into a chunk, so that something can come after it. */
+    closePart() {
+        if (this.start < this.end)
+            this.chunks.push(this.outbox.buffer.subarray(this.start, this.end));
+        this.start = this.end = 0;
+    }
+    /** Moves what is left out of the outbox, which is about to be used for others. */
+    keep() {
+        this.closePart();
+        const shared = this.outbox.buffer.buffer;
+        for (let i = this.chunks.length - 1; i >= 0; i--) {
+            const chunk = this.chunks[i];
+            if (chunk.buffer !== shared)
+                continue;
+            this.chunks[i] = i === 0 ? Uint8Array.prototype.slice.call(chunk, this.skip) : Uint8Array.prototype.slice.call(chunk);
+            if (i === 0)
+                this.skip = 0;
+        }
+    }
+}
+/** Short ASCII is copied here: a call into C++ costs more than some twenty characters do. */
+const SHORT_TEXT = 24;
+function writeText(into, text, at) {
+    const { length } = text;
+    if (length > SHORT_TEXT)
+        return into.write(text, at);
+    for (let i = 0; i < length; i++) {
+        const unit = text.charCodeAt(i);
+        if (unit > 0x7f)
+            return into.write(text, at);
+        into[at + i] = unit;
+    }
+    return length;
+}

@@ -1,0 +1,54 @@
+/** System errors: the numbers the library acts on, and the error a user sees, in Node's shape. */
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+const { errno } = constants;
+/** What a kernel returns for these: `-errno`. */
+export const EAGAIN = -errno.EAGAIN;
+export const EINPROGRESS = -errno.EINPROGRESS;
+export const EINTR = -errno.EINTR;
+export const EINVAL = -errno.EINVAL;
+export const EBADF = -errno.EBADF;
+export const EPERM = -errno.EPERM;
+export const EPIPE = -errno.EPIPE;
+export const ENOTCONN = -errno.ENOTCONN;
+export const ECONNRESET = -errno.ECONNRESET;
+export const ECONNABORTED = -errno.ECONNABORTED;
+export const ECONNREFUSED = -errno.ECONNREFUSED;
+export const EPROTO = -errno.EPROTO;
+export const EMFILE = -errno.EMFILE;
+export const ENFILE = -errno.ENFILE;
+export const ENOBUFS = -errno.ENOBUFS;
+export const ENOMEM = -errno.ENOMEM;
+export const ENETDOWN = -errno.ENETDOWN;
+export const ENETUNREACH = -errno.ENETUNREACH;
+export const EHOSTUNREACH = -errno.EHOSTUNREACH;
+export const EOPNOTSUPP = -errno.EOPNOTSUPP;
+export const ENOPROTOOPT = -errno.ENOPROTOOPT;
+export const EADDRINUSE = -errno.EADDRINUSE;
+export const EADDRNOTAVAIL = -errno.EADDRNOTAVAIL;
+export const EAFNOSUPPORT = -errno.EAFNOSUPPORT;
+export const EISCONN = -errno.EISCONN;
+/** A system call has failed. The same properties as Node's own system errors. */
+export class SystemError extends Error {
+    constructor(errno, syscall, address) {
+        const [code, text] = getSystemErrorMap().get(errno) ?? [`E${-errno}`, 'unknown error'];
+        const where = address === undefined ? '' : ` ${hostAndPort(address)}`;
+        super(`${syscall} ${code}: ${text}${where}`);
+        this.code = code;
+        this.errno = errno;
+        this.syscall = syscall;
+        if (address !== undefined) {
+            this.address = address.address;
+            this.port = address.port;
+        }
+    }
+}
+/** Gives back a result that is no error; throws `SystemError` for one that is. */
+export function check(result, syscall, address) {
+    if (result < 0)
+        throw new SystemError(result, syscall, address);
+    return result;
+}
+function hostAndPort({ family, address, port }) {
+    return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,95 @@
+/**
+ * What TypeScript and C++ share: bit values, record layout, option numbers. Declared once here and once in
+ * `native/core/event.h` and `native/core/socket.h`; `assertLayout` compares the two when the addon is loaded.
+ */
+/** Readiness bits of an event; the first three are also the interests of `Kernel.add`. All are hints: ask the fd. */
+export const READABLE = 1 << 0;
+export const WRITABLE = 1 << 1;
+export const PRIORITY = 1 << 2;
+/** The peer has finished, or is gone: reading will not block again. Set together with READABLE. */
+export const READ_CLOSED = 1 << 3;
+/** Writing will fail. Set together with WRITABLE. */
+export const WRITE_CLOSED = 1 << 4;
+export const ERROR = 1 << 5;
+/** The deadline that the turn asked for has passed. Its slot is CLOCK_SLOT. */
+export const CLOCK = 1 << 6;
+/** Modes of `Kernel.add`. */
+export const EDGE = 0;
+export const ONE_SHOT = 1;
+/** Slots the kernel keeps for itself; the library's own begin at FIRST_SLOT. */
+export const CLOCK_SLOT = 0;
+export const WAKE_SLOT = 1;
+export const FIRST_SLOT = 2;
+/** An event record is four 32-bit integers. */
+export const EVENT_INTS = 4;
+export const EVENT_SLOT = 0;
+export const EVENT_GENERATION = 1;
+export const EVENT_READINESS = 2;
+export const EVENT_RESULT = 3;
+/** 16 KiB of events. More are reported by the next turn: too small costs a turn, never an event. */
+export const BATCH_CAPACITY = 1024;
+/**
+ * The native batch is preceded by CONTROL_INTS integers: DISPATCHING is 1 while C++ is inside a turn or the microtasks
+ * after it; REQUESTED is set by TypeScript to have the turn called once more before C++ returns to the host loop.
+ */
+export const CONTROL_INTS = 4;
+export const CONTROL_DISPATCHING = 0;
+export const CONTROL_REQUESTED = 1;
+/** `how` of `Kernel.shutdown`. */
+export const SHUT_READ = 0;
+export const SHUT_WRITE = 1;
+/** `option` of `Kernel.setOption` and `getOption`. */
+export const SocketOption = {
+    REUSE_ADDRESS: 0,
+    REUSE_PORT: 1,
+    V6_ONLY: 2,
+    NO_DELAY: 3,
+    KEEP_ALIVE: 4,
+    /** Seconds. */
+    KEEP_ALIVE_IDLE: 5,
+    /** Seconds. */
+    KEEP_ALIVE_INTERVAL: 6,
+    KEEP_ALIVE_COUNT: 7,
+    SEND_BUFFER: 8,
+    RECEIVE_BUFFER: 9,
+    /** Seconds to linger in close, 0 = close with a reset, -1 = off. */
+    LINGER: 10,
+    /** Read only: the pending error as a positive errno, and clears it. */
+    ERROR: 11
+};
+/** The values both sides must agree on, under the names the addon exports them by. */
+export const LAYOUT = {
+    READABLE,
+    WRITABLE,
+    PRIORITY,
+    READ_CLOSED,
+    WRITE_CLOSED,
+    ERROR,
+    CLOCK,
+    EDGE,
+    ONE_SHOT,
+    CLOCK_SLOT,
+    WAKE_SLOT,
+    FIRST_SLOT,
+    EVENT_INTS,
+    EVENT_SLOT,
+    EVENT_GENERATION,
+    EVENT_READINESS,
+    EVENT_RESULT,
+    BATCH_CAPACITY,
+    CONTROL_INTS,
+    CONTROL_DISPATCHING,
+    CONTROL_REQUESTED,
+    SHUT_READ,
+    SHUT_WRITE,
+    ...Object.fromEntries(Object.entries(SocketOption).map(([name, value]) => [`OPTION_${name}`, value]))
+};
+/** Throws if the addon was built from other sources than these. */
+export function assertLayout(theirs) {
+    const names = new Set([...Object.keys(LAYOUT), ...Object.keys(theirs)]);
+    const differing = [...names].filter((name) => LAYOUT[name] !== theirs[name]);
+    if (differing.length > 0) {
+        const list = differing.map((name) => `${name}: ${LAYOUT[name]} here, ${theirs[name]} in the addon`).join('; ');
+        throw new Error(`coreactor: the native addon was built from other sources (${list}); run "npm run build"`);
+    }
+}

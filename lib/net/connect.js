@@ -1,0 +1,87 @@
+/** Opening a TCP connection. */
+import { check, ECONNREFUSED, EINPROGRESS, EINTR, ENOTCONN, SystemError } from '../kernel/errno.js';
+import { SocketOption, WRITABLE } from '../kernel/layout.js';
+import { Handle } from '../io/handle.js';
+import { currentRuntime } from '../runtime/current.js';
+import { Leaf } from '../task/leaf.js';
+import { socketAddress } from './address.js';
+import { Connection } from './connection.js';
+class Connect extends Leaf {
+    constructor(address) {
+        super();
+        /** Null until the connection has been begun. */
+        this.handle = null;
+        this.address = address;
+    }
+    attempt() {
+        if (this.handle === null) {
+            this.handle = this.begin();
+        }
+        else {
+            if ((this.handle.readiness & WRITABLE) === 0)
+                return false;
+            // Only now: an unconnected socket reports that it is writable and hung up (Linux), which says nothing.
+            const error = this.handle.kernel.getOption(this.handle.fd, SocketOption.ERROR);
+            if (error !== 0)
+                this.fail(error < 0 ? error : -error);
+        }
+        const { handle } = this;
+        const remote = handle.kernel.remoteAddress(handle.fd);
+        if (remote === ENOTCONN) {
+            handle.exhausted(WRITABLE);
+            return false;
+        }
+        if (typeof remote === 'number')
+            this.fail(remote);
+        this.refuseSelf(handle);
+        handle.writer = null;
+        handle.readiness |= WRITABLE;
+        return this.complete(new Connection(handle));
+    }
+    arm() {
+        ;
+        this.handle.writer = this;
+    }
+    /** Nobody will ever see the socket. */
+    disarm() {
+        this.handle?.close();
+    }
+    /** Watched only once `connect` has been called. */
+    begin() {
+        const runtime = currentRuntime();
+        const { kernel } = runtime;
+        const fd = check(kernel.socket(this.address.family), 'socket');
+        kernel.setOption(fd, SocketOption.NO_DELAY, 1);
+        const result = kernel.connect(fd, this.address);
+        // EINTR leaves a connection that goes on by itself, like EINPROGRESS (POSIX).
+        if (result < 0 && result !== EINPROGRESS && result !== EINTR) {
+            kernel.closeFd(fd);
+            throw new SystemError(result, 'connect', this.address);
+        }
+        return Handle.adopt(runtime, fd);
+    }
+    /** The system may pick the very port that is being connected to, which makes a socket that is its own peer. */
+    refuseSelf(handle) {
+        const local = handle.kernel.localAddress(handle.fd);
+        if (typeof local === 'number' || local.port !== this.address.port || local.address !== this.address.address)
+            return;
+        this.fail(ECONNREFUSED);
+    }
+    fail(errno) {
+        this.handle?.close();
+        throw new SystemError(errno, 'connect', this.address);
+    }
+}
+/**
+ * Opens a TCP connection. The host is a numeric address or `localhost` (the default). TCP_NODELAY is on: what is small
+ * is gathered before it is written, see `Connection.write`. On cancel the socket is closed.
+ *
+ * Errors: system errors such as `ECONNREFUSED` (with `address` and `port`); `HostNotNumericError`,
+ * `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, thrown at once.
+ *
+ * @example
+ * await using connection = await connect({ port: 6379 })
+ */
+export function connect(options) {
+    return new Connect(socketAddress(options, 'localhost', 1));
+}

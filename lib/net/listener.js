@@ -1,0 +1,152 @@
+/** A listening TCP socket, and accepting from it. */
+import { check, EAGAIN, ECONNABORTED, EINTR, ENETDOWN, EOPNOTSUPP, EPERM, EPROTO, SystemError } from '../kernel/errno.js';
+import { READABLE, SocketOption, WRITABLE } from '../kernel/layout.js';
+import { BusyError, ClosedError } from '../io/errors.js';
+import { Handle } from '../io/handle.js';
+import { currentRuntime } from '../runtime/current.js';
+import { Leaf } from '../task/leaf.js';
+import { immediate } from '../task/op.js';
+import { checkInteger } from '../task/validate.js';
+import { acceptPatiently } from './accept-policy.js';
+import { socketAddress } from './address.js';
+import { Connection } from './connection.js';
+/** Errors of a connection that was gone before it could be accepted (accept(2)), and of nothing else. */
+const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNOTSUPP]);
+class Accept extends Leaf {
+    constructor(handle) {
+        super();
+        this.handle = handle;
+    }
+    attempt() {
+        const { handle } = this;
+        if (handle.reader !== null && handle.reader !== this)
+            throw new BusyError('accepting from this listener');
+        if (handle.closed)
+            throw new ClosedError('the listener');
+        if ((handle.readiness & READABLE) === 0)
+            return false;
+        handle.reader = null;
+        for (;;) {
+            const fd = handle.kernel.accept(handle.fd);
+            if (fd >= 0)
+                return this.complete(accepted(handle, fd));
+            if (fd === EAGAIN) {
+                handle.exhausted(READABLE);
+                return false;
+            }
+            if (!GONE_BEFORE.has(fd))
+                throw new SystemError(fd, 'accept');
+        }
+    }
+    arm() {
+        this.handle.reader = this;
+    }
+    disarm() {
+        this.handle.reader = null;
+    }
+}
+function accepted(listener, fd) {
+    const handle = Handle.adopt(listener.runtime, fd);
+    // A new socket has room: the first write need not wait for the event that says so.
+    handle.readiness = WRITABLE;
+    return new Connection(handle);
+}
+export class Listener {
+    /** @internal Use `listen`. */
+    constructor(handle, address) {
+        this.handle = handle;
+        this.address = address;
+    }
+    get fd() {
+        return this.handle.fd;
+    }
+    get closed() {
+        return this.handle.closed;
+    }
+    /**
+     * Waits for a connection. On cancel none has been taken. Connections that were gone before they could be accepted are
+     * passed over. Errors: `ClosedError`, `BusyError` (another task accepts), system errors such as `EMFILE`, after which
+     * the connection still waits: pause before the next call, as iterating and `serve` do.
+     */
+    accept() {
+        return new Accept(this.handle);
+    }
+    /** Stops listening. Connections that were not accepted are reset by the system. Idempotent. */
+    close() {
+        return immediate(() => this.handle.close());
+    }
+    /** The connections that come, until the listener is closed. Out of fds, it pauses and goes on by itself. */
+    async *[Symbol.asyncIterator]() {
+        const accept = acceptPatiently(this);
+        for (;;) {
+            const connection = await accept();
+            if (connection === null)
+                return;
+            yield connection;
+        }
+    }
+    async [Symbol.asyncDispose]() {
+        this.handle.close();
+    }
+}
+/**
+ * Listens for TCP connections: on every address of the machine unless `host` says which. Port 0 lets the system choose,
+ * see `Listener.address`.
+ *
+ * Errors: system errors such as `EADDRINUSE` and `EACCES` (syscall `listen`, with `address` and `port`);
+ * `HostNotNumericError`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, thrown at once.
+ *
+ * @example
+ * const listener = yield* listen({ port: 7000, host: '127.0.0.1' })
+ * const connection = yield* listener.accept()
+ */
+export function listen(options) {
+    const address = socketAddress(options, '::', 0);
+    const { backlog = 4096 } = options;
+    checkInteger('options.backlog', backlog, 1, 0x7fff_ffff);
+    const everywhere = options.host === undefined;
+    return immediate(() => {
+        const runtime = currentRuntime();
+        try {
+            return open(runtime.kernel, address);
+        }
+        catch (error) {
+            // A machine without IPv6.
+            if (!everywhere || error.code !== 'EAFNOSUPPORT')
+                throw error;
+            return open(runtime.kernel, { family: 'IPv4', address: '0.0.0.0', port: address.port });
+        }
+        function open(kernel, where) {
+            const fd = check(kernel.socket(where.family), 'socket', where);
+            try {
+                check(configure(kernel, fd, where), 'setsockopt');
+                check(kernel.bind(fd, where), 'listen', where);
+                check(kernel.listen(fd, backlog), 'listen', where);
+            }
+            catch (error) {
+                kernel.closeFd(fd);
+                throw error;
+            }
+            const handle = Handle.adopt(runtime, fd);
+            const bound = kernel.localAddress(fd);
+            return new Listener(handle, typeof bound === 'number' ? where : bound);
+        }
+    });
+    function configure(kernel, fd, where) {
+        const settings = [
+            [SocketOption.REUSE_ADDRESS, 1],
+            // Accepted sockets inherit it, which saves a call for each.
+            [SocketOption.NO_DELAY, 1]
+        ];
+        if (options.reusePort === true)
+            settings.push([SocketOption.REUSE_PORT, 1]);
+        if (where.family === 'IPv6')
+            settings.push([SocketOption.V6_ONLY, options.ipv6Only === true ? 1 : 0]);
+        for (const [option, value] of settings) {
+            const result = kernel.setOption(fd, option, value);
+            if (result < 0)
+                return result;
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,25 @@
+# The addon, as users and developers build it: `node-gyp rebuild` here or in the root.
+{
+  'includes': ['sources.gypi'],
+  'targets': [
+    {
+      'target_name': 'coreactor',
+      'sources': ['<@(core_sources)', '<@(node_sources)'],
+      'conditions': [
+        ['OS=="linux"', {'sources': ['<@(core_linux_sources)']}],
+      ],
+      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '_FORTIFY_SOURCE=2'],
+      'cflags!': ['-fno-omit-frame-pointer'],
+      # Third-party headers as system headers: their warnings are not ours to mend.
+      'cflags': [
+        '-isystem', '<!(node -p "require(\'node-addon-api\').include_dir")',
+        '-O2', '-fvisibility=hidden',
+        '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror',
+      ],
+      'cflags_cc!': ['-std=gnu++17', '-std=gnu++20'],
+      'cflags_cc': ['-std=c++17', '-fno-exceptions', '-fno-rtti'],
+      # nodelete: an addon that was loaded only by a worker is unmapped under its running threads otherwise.
+      'ldflags': ['-Wl,-z,nodelete', '-Wl,-z,relro,-z,now'],
+    },
+  ],
+}

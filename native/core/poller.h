@@ -1,0 +1,33 @@
+// The kernel's readiness queue (epoll, kqueue) behind six verbs. Which one is compiled is decided in the build files.
+#pragma once
+
+#include "event.h"
+#include "owned_fd.h"
+#include "status.h"
+
+namespace coreactor {
+
+// A Poller never interprets a Token, and never owns or closes a watched fd.
+class Poller {
+ public:
+  static Result<Poller> Create();
+
+  Poller() = default;
+
+  // Watches `fd`. Ready already: the next Wait says so. EPERM: this kind of file cannot be watched.
+  Status Add(int fd, Interest interest, Mode mode, Token token);
+  // Forgets `fd`, to be called while it is open. Not being watched is success.
+  Status Remove(int fd);
+  // Up to `capacity` events, waiting at most `timeout_ms` for the first (-1: for ever). How many.
+  Result<size_t> Wait(Event* out, size_t capacity, int timeout_ms);
+  // Makes Wait report an event of kWakeSlot. From any thread.
+  Status Wake();
+  // Readable whenever Wait(.., 0) could return events, so that another queue can watch this one.
+  int fd() const { return queue_.get(); }
+
+ private:
+  OwnedFd queue_;
+  OwnedFd wake_;
+};
+
+}  // namespace coreactor

@@ -1,0 +1,51 @@
+// What is particular to Linux about sockets.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "socket.h"
+
+namespace coreactor {
+
+const int kSendFlags = MSG_NOSIGNAL;
+
+int OpenStream(int family) {
+  return Call([&] { return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
+}
+
+int Accept(int fd) {
+  // EINTR is retried here; the connections that were gone before they could be accepted are TypeScript's to pass over.
+  return Call([&] { return accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); });
+}
+
+OptionName NameOf(SocketOption option) {
+  switch (option) {
+    case SocketOption::kReuseAddress:
+      return {SOL_SOCKET, SO_REUSEADDR};
+    case SocketOption::kReusePort:
+      return {SOL_SOCKET, SO_REUSEPORT};
+    case SocketOption::kV6Only:
+      return {IPPROTO_IPV6, IPV6_V6ONLY};
+    case SocketOption::kNoDelay:
+      return {IPPROTO_TCP, TCP_NODELAY};
+    case SocketOption::kKeepAlive:
+      return {SOL_SOCKET, SO_KEEPALIVE};
+    case SocketOption::kKeepAliveIdle:
+      return {IPPROTO_TCP, TCP_KEEPIDLE};
+    case SocketOption::kKeepAliveInterval:
+      return {IPPROTO_TCP, TCP_KEEPINTVL};
+    case SocketOption::kKeepAliveCount:
+      return {IPPROTO_TCP, TCP_KEEPCNT};
+    case SocketOption::kSendBuffer:
+      return {SOL_SOCKET, SO_SNDBUF};
+    case SocketOption::kReceiveBuffer:
+      return {SOL_SOCKET, SO_RCVBUF};
+    case SocketOption::kLinger:
+      return {SOL_SOCKET, SO_LINGER};
+    case SocketOption::kPendingError:
+      return {SOL_SOCKET, SO_ERROR};
+  }
+  return {-1, -1};
+}
+
+}  // namespace coreactor

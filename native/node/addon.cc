@@ -1,0 +1,73 @@
+// The addon: what lib/kernel/native.ts loads.
+#include <napi.h>
+
+#include "../core/event.h"
+#include "../core/socket.h"
+#include "driver.h"
+#include "driver_binding.h"
+#include "socket_bindings.h"
+
+namespace coreactor {
+namespace {
+
+template <typename T>
+constexpr size_t IntsBefore(size_t bytes) {
+  return bytes / sizeof(T);
+}
+
+// Compared with LAYOUT of lib/kernel/layout.ts when the addon is loaded.
+Napi::Object Layout(Napi::Env env) {
+  Napi::Object layout = Napi::Object::New(env);
+  const auto set = [&](const char* name, auto value) { layout.Set(name, static_cast<double>(value)); };
+  set("READABLE", kReadable);
+  set("WRITABLE", kWritable);
+  set("PRIORITY", kPriority);
+  set("READ_CLOSED", kReadClosed);
+  set("WRITE_CLOSED", kWriteClosed);
+  set("ERROR", kError);
+  set("CLOCK", kClock);
+  set("EDGE", static_cast<uint32_t>(Mode::kEdge));
+  set("ONE_SHOT", static_cast<uint32_t>(Mode::kOneShot));
+  set("CLOCK_SLOT", kClockSlot);
+  set("WAKE_SLOT", kWakeSlot);
+  set("FIRST_SLOT", kFirstSlot);
+  set("EVENT_INTS", IntsBefore<int32_t>(sizeof(Event)));
+  set("EVENT_SLOT", IntsBefore<int32_t>(offsetof(Event, token) + offsetof(Token, slot)));
+  set("EVENT_GENERATION", IntsBefore<int32_t>(offsetof(Event, token) + offsetof(Token, generation)));
+  set("EVENT_READINESS", IntsBefore<int32_t>(offsetof(Event, readiness)));
+  set("EVENT_RESULT", IntsBefore<int32_t>(offsetof(Event, result)));
+  set("BATCH_CAPACITY", kBatchCapacity);
+  set("CONTROL_INTS", kControlInts);
+  set("CONTROL_DISPATCHING", kControlDispatching);
+  set("CONTROL_REQUESTED", kControlRequested);
+  set("SHUT_READ", kShutRead);
+  set("SHUT_WRITE", kShutWrite);
+  const auto option = [&](const char* name, SocketOption value) { set(name, static_cast<int>(value)); };
+  option("OPTION_REUSE_ADDRESS", SocketOption::kReuseAddress);
+  option("OPTION_REUSE_PORT", SocketOption::kReusePort);
+  option("OPTION_V6_ONLY", SocketOption::kV6Only);
+  option("OPTION_NO_DELAY", SocketOption::kNoDelay);
+  option("OPTION_KEEP_ALIVE", SocketOption::kKeepAlive);
+  option("OPTION_KEEP_ALIVE_IDLE", SocketOption::kKeepAliveIdle);
+  option("OPTION_KEEP_ALIVE_INTERVAL", SocketOption::kKeepAliveInterval);
+  option("OPTION_KEEP_ALIVE_COUNT", SocketOption::kKeepAliveCount);
+  option("OPTION_SEND_BUFFER", SocketOption::kSendBuffer);
+  option("OPTION_RECEIVE_BUFFER", SocketOption::kReceiveBuffer);
+  option("OPTION_LINGER", SocketOption::kLinger);
+  option("OPTION_ERROR", SocketOption::kPendingError);
+  return layout;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("layout", Layout(env));
+  exports.Set("Driver", DefineDriver(env));
+  DefineSocketFunctions(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace coreactor
+
+static Napi::Object InitModule(Napi::Env env, Napi::Object exports) { return coreactor::Init(env, exports); }
+
+NODE_API_MODULE(coreactor, InitModule)

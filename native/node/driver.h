@@ -1,0 +1,84 @@
+// The library as a guest of Node's loop: one per runtime. It owns the poller and the clock, watches the poller's fd with
+// libuv, and calls the turn. Nothing else includes uv.h.
+#pragma once
+
+#include <node_api.h>
+#include <uv.h>
+
+#include <cstdint>
+
+#include "../core/clock.h"
+#include "../core/poller.h"
+
+namespace coreactor {
+
+// Integers before the event records of the shared batch. See CONTROL_* in lib/kernel/layout.ts.
+constexpr size_t kControlInts = 4;
+constexpr size_t kControlDispatching = 0;
+constexpr size_t kControlRequested = 1;
+
+// Lives until both libuv handles are closed: after Close, or after the environment's clean-up has closed it. It frees
+// itself then.
+class Driver {
+ public:
+  // Null, with an exception pending, if the system refuses.
+  static Driver* Open(napi_env env, napi_value turn);
+
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  Poller& poller() { return poller_; }
+  // Invariant: once true, JavaScript is not called any more.
+  bool closing() const { return closing_; }
+  napi_value Buffer() const;
+
+  // A turn in the loop's next pass.
+  void RequestTurn();
+  void Ref();
+  void Unref();
+  // Safe inside a turn. Idempotent.
+  void Close();
+  // Called once the object that JavaScript holds is gone or has let go: nobody asks for anything any more.
+  void set_on_closed(void (*on_closed)(void*), void* data);
+
+ private:
+  explicit Driver(napi_env env) : env_(env) {}
+  ~Driver() = default;
+
+  Status Start(uv_loop_t* loop);
+  void CloseHandles();
+  void ReleaseReferences();
+  // One turn, and the turns that were asked for in the microtasks that followed it.
+  void Dispatch();
+  // False when JavaScript cannot be called any more.
+  bool CallTurn(size_t count, double* when);
+  void ArmFor(double when);
+
+  static void OnReadable(uv_poll_t* handle, int status, int events);
+  static void OnIdle(uv_idle_t* handle);
+  static void OnHandleClosed(uv_handle_t* handle);
+  static void OnEnvironmentExit(napi_async_cleanup_hook_handle handle, void* data);
+
+  napi_env env_;
+  Poller poller_;
+  Clock clock_;
+  // What the clock is armed for, in MonotonicNanoseconds; a time in the past means that it is not.
+  int64_t armed_ = 0;
+  uv_poll_t readable_{};
+  // Active exactly while a turn is wanted although no event is due.
+  uv_idle_t wanted_{};
+  int open_handles_ = 0;
+  bool dispatching_ = false;
+  bool closing_ = false;
+  napi_ref turn_ = nullptr;
+  napi_ref buffer_ = nullptr;
+  napi_async_context async_context_ = nullptr;
+  napi_async_cleanup_hook_handle exit_hook_ = nullptr;
+  // Both inside the shared batch, which `buffer_` keeps alive.
+  int32_t* control_ = nullptr;
+  Event* events_ = nullptr;
+  void (*on_closed_)(void*) = nullptr;
+  void* on_closed_data_ = nullptr;
+};
+
+}  // namespace coreactor

@@ -1,0 +1,10 @@
+// The class `Driver` that JavaScript sees.
+#pragma once
+
+#include <napi.h>
+
+namespace coreactor {
+
+Napi::Function DefineDriver(Napi::Env env);
+
+}  // namespace coreactor

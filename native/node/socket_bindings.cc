@@ -1,0 +1,160 @@
+// Plain Node-API: these are the calls of every read and write, and a CallbackInfo object costs half as much again.
+#include "socket_bindings.h"
+
+#include <unistd.h>
+
+#include "../core/clock.h"
+#include "../core/socket.h"
+#include "args.h"
+
+namespace coreactor {
+namespace {
+
+napi_value Now(napi_env env, napi_callback_info) {
+  napi_value now = nullptr;
+  napi_create_double(env, static_cast<double>(MonotonicNanoseconds()) / 1e6, &now);
+  return now;
+}
+
+napi_value Entropy(napi_env env, napi_callback_info) {
+  uint32_t drawn = 0;
+  // Fails only for more than 256 bytes.
+  if (getentropy(&drawn, sizeof(drawn)) != 0) drawn = 0;
+  napi_value value = nullptr;
+  napi_create_uint32(env, drawn, &value);
+  return value;
+}
+
+napi_value OpenSocket(napi_env env, napi_callback_info info) {
+  Args<1> args(env, info);
+  const std::string family = args.Text(0);
+  if (family == "IPv4") return Number(env, OpenStream(AF_INET));
+  if (family == "IPv6") return Number(env, OpenStream(AF_INET6));
+  return Number(env, -EAFNOSUPPORT);
+}
+
+// bind(fd, address, port) and connect(fd, address, port)
+template <int (*Apply)(int, const Address&)>
+napi_value WithAddress(napi_env env, napi_callback_info info) {
+  Args<3> args(env, info);
+  const uint32_t port = args.Uint(2);
+  if (port > UINT16_MAX) return Number(env, -EINVAL);
+  const Result<Address> address = Address::Parse(args.Text(1).c_str(), static_cast<uint16_t>(port));
+  return Number(env, address.ok() ? Apply(args.Int(0), address.value()) : address.status().code());
+}
+
+// { family, address, port }, or -errno
+template <Result<Address> (*Ask)(int)>
+napi_value AddressOf(napi_env env, napi_callback_info info) {
+  Args<1> args(env, info);
+  const Result<Address> asked = Ask(args.Int(0));
+  if (!asked.ok()) return Number(env, asked.status().code());
+  const Address& address = asked.value();
+  const int family = address.family();
+  if (family != AF_INET && family != AF_INET6) return Number(env, -EAFNOSUPPORT);
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("family", family == AF_INET ? "IPv4" : "IPv6");
+  object.Set("address", address.text());
+  object.Set("port", static_cast<uint32_t>(address.port()));
+  return object;
+}
+
+napi_value ListenOn(napi_env env, napi_callback_info info) {
+  Args<2> args(env, info);
+  return Number(env, Listen(args.Int(0), args.Int(1)));
+}
+
+napi_value AcceptFrom(napi_env env, napi_callback_info info) {
+  Args<1> args(env, info);
+  return Number(env, Accept(args.Int(0)));
+}
+
+bool IsOption(int option) { return option >= 0 && option < kSocketOptions; }
+
+napi_value SetSocketOption(napi_env env, napi_callback_info info) {
+  Args<3> args(env, info);
+  const int option = args.Int(1);
+  if (!IsOption(option)) return Number(env, -ENOPROTOOPT);
+  return Number(env, SetOption(args.Int(0), static_cast<SocketOption>(option), args.Int(2)));
+}
+
+napi_value GetSocketOption(napi_env env, napi_callback_info info) {
+  Args<2> args(env, info);
+  const int option = args.Int(1);
+  if (!IsOption(option)) return Number(env, -ENOPROTOOPT);
+  return Number(env, GetOption(args.Int(0), static_cast<SocketOption>(option)));
+}
+
+napi_value ReceiveInto(napi_env env, napi_callback_info info) {
+  Args<4> args(env, info);
+  const Bytes into = Part(BytesOf(env, args.at(1)), args.Uint(2), args.Uint(3));
+  // 0 would say that the peer has finished.
+  if (into.length == 0) return Number(env, -EINVAL);
+  return Number(env, Receive(args.Int(0), into.data, into.length));
+}
+
+napi_value SendFrom(napi_env env, napi_callback_info info) {
+  Args<4> args(env, info);
+  const Bytes from = Part(BytesOf(env, args.at(1)), args.Uint(2), args.Uint(3));
+  if (from.data == nullptr) return Number(env, -EINVAL);
+  return Number(env, Send(args.Int(0), from.data, from.length));
+}
+
+// sendVector(fd, chunks, skip)
+napi_value SendChunks(napi_env env, napi_callback_info info) {
+  Args<3> args(env, info);
+  uint32_t count = 0;
+  if (args.at(1) == nullptr || napi_get_array_length(env, args.at(1), &count) != napi_ok) return Number(env, -EINVAL);
+  if (count > kVectorMax) count = kVectorMax;
+  iovec chunks[kVectorMax];
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value element = nullptr;
+    if (napi_get_element(env, args.at(1), i, &element) != napi_ok) return Number(env, -EINVAL);
+    Bytes bytes = BytesOf(env, element);
+    if (bytes.data == nullptr) return Number(env, -EINVAL);
+    if (i == 0) bytes = Part(bytes, args.Uint(2), UINT32_MAX);
+    chunks[i] = iovec{bytes.data, bytes.length};
+  }
+  return Number(env, SendVector(args.Int(0), chunks, count));
+}
+
+napi_value ShutdownSocket(napi_env env, napi_callback_info info) {
+  Args<2> args(env, info);
+  const int how = args.Int(1);
+  if (how != kShutRead && how != kShutWrite) return Number(env, -EINVAL);
+  return Number(env, Shutdown(args.Int(0), how));
+}
+
+napi_value CloseFd(napi_env env, napi_callback_info info) {
+  Args<1> args(env, info);
+  return Number(env, Close(args.Int(0)));
+}
+
+void Define(Napi::Env env, Napi::Object exports, const char* name, napi_callback call) {
+  napi_value function = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function);
+  exports.Set(name, Napi::Value(env, function));
+}
+
+}  // namespace
+
+void DefineSocketFunctions(Napi::Env env, Napi::Object exports) {
+  Define(env, exports, "now", Now);
+  Define(env, exports, "entropy", Entropy);
+  Define(env, exports, "socket", OpenSocket);
+  Define(env, exports, "bind", WithAddress<Bind>);
+  Define(env, exports, "listen", ListenOn);
+  Define(env, exports, "connect", WithAddress<Connect>);
+  Define(env, exports, "accept", AcceptFrom);
+  Define(env, exports, "localAddress", AddressOf<LocalAddress>);
+  Define(env, exports, "remoteAddress", AddressOf<RemoteAddress>);
+  Define(env, exports, "setOption", SetSocketOption);
+  Define(env, exports, "getOption", GetSocketOption);
+  Define(env, exports, "receive", ReceiveInto);
+  Define(env, exports, "send", SendFrom);
+  Define(env, exports, "sendVector", SendChunks);
+  Define(env, exports, "shutdown", ShutdownSocket);
+  Define(env, exports, "closeFd", CloseFd);
+}
+
+}  // namespace coreactor

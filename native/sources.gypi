@@ -1,0 +1,21 @@
+# The one list of sources, for binding.gyp (node-gyp) and CMakeLists.txt (cmake-js). Paths are relative to native/.
+# One source to a line: CMakeLists.txt reads them with a regular expression.
+{
+  'variables': {
+    'core_sources': [
+      'core/address.cc',
+      'core/socket.cc',
+    ],
+    'core_linux_sources': [
+      'core/clock_linux.cc',
+      'core/poller_epoll.cc',
+      'core/socket_linux.cc',
+    ],
+    'node_sources': [
+      'node/addon.cc',
+      'node/driver.cc',
+      'node/driver_binding.cc',
+      'node/socket_bindings.cc',
+    ],
+  },
+}

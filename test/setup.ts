@@ -1,0 +1,40 @@
+/** Around every test: it leaves no socket, no task and no registration behind. */
+import { readdirSync, readlinkSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, beforeEach, expect } from 'vitest'
+import { ownRuntime } from '../lib/runtime/current.js'
+
+const SETTLE_MS = 2000
+
+/** The sockets this process holds, as the kernel names them; pipes and files are the test runner's. */
+export function openSockets(): string[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`)
+      return target.startsWith('socket:') ? [target] : []
+    } catch {
+      return [] // The fd of the listing itself.
+    }
+  })
+}
+
+let before: Set<string>
+
+beforeEach(() => {
+  ownRuntime()
+  before = new Set(openSockets())
+})
+
+afterEach(async () => {
+  const left = (): object => ({
+    sockets: openSockets().filter((socket) => !before.has(socket)),
+    tasks: ownRuntime().scheduler.live,
+    registrations: ownRuntime().reactor.size
+  })
+  const clean = { sockets: [], tasks: 0, registrations: 0 }
+  const deadline = performance.now() + SETTLE_MS
+  // Sockets of node:net peers close a few turns after their 'close' was asked for.
+  while (performance.now() < deadline && JSON.stringify(left()) !== JSON.stringify(clean)) await nextTurn()
+  expect(left()).toEqual(clean)
+})
