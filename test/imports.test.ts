@@ -42,7 +42,8 @@ function sources(folder: string, ending: RegExp): string[] {
 }
 
 function imports(source: string): string[] {
-  return [...source.matchAll(/^(?:import|export)\b[^'"]*?['"]([^'"]+)['"]/gm)].map((match) => match[1] as string)
+  const statements = withoutComments(source).matchAll(/^(?:import|export)\s[^;'"]*?\bfrom\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm)
+  return [...statements].map((match) => (match[1] ?? match[2] ?? match[3]) as string)
 }
 
 function withoutComments(source: string): string {

@@ -178,7 +178,8 @@ describe.each(servers)('RESP over $name', ({ start }) => {
     await expect(openClient(server.port)).rejects.toThrow('ECONNREFUSED')
   })
 
-  it.skipIf(missing('redis-server'))('answers as redis does (skipped without redis-server)', async () => {
+  it('answers as redis does', async ({ skip }) => {
+    skip(missing('redis-server'), 'redis-server is not installed')
     const model = await openClient(await startRedis())
     const client = await startClient()
     for (const request of SAME_AS_REDIS) {
@@ -188,7 +189,8 @@ describe.each(servers)('RESP over $name', ({ start }) => {
     }
   })
 
-  it.skipIf(missing('redis-cli'))('serves redis-cli (skipped without redis-cli)', async () => {
+  it('serves redis-cli', async ({ skip }) => {
+    skip(missing('redis-cli'), 'redis-cli is not installed')
     const { port } = await startServer()
     const cli = async (...args: string[]): Promise<string> =>
       (await promisify(execFile)('redis-cli', ['-p', String(port), ...args])).stdout
@@ -201,7 +203,8 @@ describe.each(servers)('RESP over $name', ({ start }) => {
     expect(await cli('nonsense', 'x')).toContain("ERR unknown command 'nonsense', with args beginning with: 'x'")
   })
 
-  it.skipIf(missing('redis-benchmark'))('serves redis-benchmark (skipped without redis-benchmark)', async () => {
+  it('serves redis-benchmark', async ({ skip }) => {
+    skip(missing('redis-benchmark'), 'redis-benchmark is not installed')
     const { port } = await startServer()
     const options = ['-p', String(port), '-t', 'ping,set,get,incr', '-P', '16', '-n', '20000', '-r', '1000', '--csv']
     const { stdout, stderr } = await promisify(execFile)('redis-benchmark', options)

@@ -1,6 +1,6 @@
 /** The vocabulary the tests share. */
 import { describe } from 'vitest'
-import { run, type Scope, type Body } from 'coreactor'
+import { connect, listen, run, spawn, type Body, type Connection, type Coroutine, type Op, type Scope } from 'coreactor'
 import { MemoryKernel } from 'coreactor/testing'
 
 export interface TestKernel {
@@ -42,4 +42,57 @@ export async function thrownBy(action: () => PromiseLike<unknown>): Promise<Erro
     return error as Error
   }
   throw new Error('nothing was thrown')
+}
+
+/** Two connected ends, and the listener they met at, closed already. */
+export function* pair(): Coroutine<[client: Connection, server: Connection]> {
+  const listener = yield* listen({ port: 0, host: '127.0.0.1' })
+  const accepting = spawn(function* () {
+    return yield* listener.accept()
+  })
+  const client = yield* connect({ port: listener.address.port })
+  const server = yield* accepting
+  yield* listener.close()
+  return [client, server]
+}
+
+/** Everything the peer sends, until it has finished. */
+export function* readAll(connection: Connection): Coroutine<Buffer> {
+  const chunks: Buffer[] = []
+  for (let chunk; (chunk = yield* connection.readSome()) !== null; ) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+/** The error that `body` ends with, as a value. */
+export function* caught(body: () => Coroutine<unknown> | Op<unknown>): Coroutine<Error & { code?: string }> {
+  try {
+    yield* body() as Coroutine<unknown>
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('nothing was thrown')
+}
+
+/** Bytes that differ along the way, so that a gap or a swap shows. */
+export function pattern(length: number, seed = 1): Buffer {
+  const bytes = Buffer.allocUnsafe(length)
+  let state = seed >>> 0 || 1
+  for (let i = 0; i < length; i++) {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    bytes[i] = state
+  }
+  return bytes
+}
+
+/** A source of numbers in [0, 1) that a seed decides. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0 || 1
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) / 2 ** 32
+  }
 }

@@ -17,6 +17,8 @@ export class Runtime implements TimeHost {
   readonly timers = new Timers(this)
   /** The scope of everything that has no other: what `run` starts, and operations awaited outside any task. */
   readonly background = new Scope(this.scheduler, null, null)
+  /** Turns taken, ever. An idle process takes none. */
+  turns = 0
   /** Invariant: true exactly while `turn` is on the stack. */
   private inTurn = false
   /** What has output to flush. Invariant: each only once. */
@@ -61,6 +63,7 @@ export class Runtime implements TimeHost {
   /** Everything that happens, happens in here. See `Turn` in the kernel for its argument and result. */
   private turn(count: number): number {
     this.inTurn = true
+    this.turns++
     this.reactor.deliver(count)
     this.timers.expire()
     this.scheduler.runReady()

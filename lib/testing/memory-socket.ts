@@ -82,7 +82,7 @@ export class MemorySocket {
     let sent = 0
     for (const chunk of chunks) {
       const size = Math.min(chunk.length, peer.room)
-      if (size > 0) peer.put(chunk.slice(0, size))
+      if (size > 0) peer.put(new Uint8Array(chunk.subarray(0, size)))
       sent += size
       if (size < chunk.length) break
     }
