@@ -1,22 +1,21 @@
 /** Letting the others run. */
-import { current } from './ambient.js'
 import { Leaf } from './leaf.js'
-import type { Task } from './task.js'
 import type { Op } from './types.js'
 
 class Checkpoint extends Leaf<void> {
-  private passed = false
+  /** Always parks, at the end of the queue: whoever came before runs, and the kernel is asked for events, first. */
+  protected override start(): this {
+    const task = this.driver()
+    if (task.scope.cancelRequested) throw task.cancellation()
+    task.yieldTurn()
+    return this.park(task)
+  }
 
   protected override attempt(): boolean {
-    if (this.passed) return this.complete(undefined)
-    this.passed = true
-    return false
+    return this.complete(undefined)
   }
 
-  /** At the end of the queue: whoever came before runs, and the kernel is asked for events, first. */
-  protected override arm(): void {
-    ;(current as Task).yieldTurn()
-  }
+  protected override arm(): void {}
 
   override disarm(): void {}
 }

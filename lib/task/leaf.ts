@@ -78,10 +78,9 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
     return ambientScope().promise(this).then(onFulfilled, onRejected)
   }
 
-  private start(): this {
-    if (this.done || this.value !== undefined) throw reused()
-    const task = current
-    if (task === null) throw new Error('coreactor: an operation was advanced outside a task')
+  /** The first `next`. */
+  protected start(): this {
+    const task = this.driver()
     if (!this.committed) {
       if (task.scope.cancelRequested) {
         this.refused()
@@ -98,7 +97,15 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
     return this.park(task)
   }
 
-  private resume(): this {
+  /** The task that drives it; once only. */
+  protected driver(): Task {
+    if (this.done || this.value !== undefined) throw reused()
+    if (current === null) throw new Error('coreactor: an operation was advanced outside a task')
+    return current
+  }
+
+  /** `next` of a task that was woken. */
+  protected resume(): this {
     const task = this.task as Task
     this.task = null
     if (this.attempt()) {
@@ -114,7 +121,7 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
     return this.park(task)
   }
 
-  private park(task: Task): this {
+  protected park(task: Task): this {
     this.task = task
     this.value = this
     return this

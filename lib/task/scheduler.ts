@@ -2,6 +2,7 @@
  * The queue of ready tasks, and the budget that keeps one of them from starving the others.
  * Knows nothing of fds, clocks or Node: what it needs from outside is its `SchedulerHost`.
  */
+import { setCurrent } from './ambient.js'
 import type { Task } from './task.js'
 
 /** What a scheduler needs from the runtime that it runs in. */
@@ -64,8 +65,10 @@ export class Scheduler {
       this.size--
       this.budget = BUDGET_OPERATIONS
       this.budgetStart = -1
+      setCurrent(task)
       task.run()
     }
+    setCurrent(null)
   }
 
   /** Counts one operation of the running task. True = it has had its share, and parks until the next turn. */

@@ -171,19 +171,18 @@ export class Task<T = unknown> implements Op<T> {
     return new Cancelled(this.scope.cancelReason)
   }
 
-  /** @internal One step: until the coroutine parks again or ends. `refused` is thrown into it at its bare yield. */
+  /**
+   * @internal One step: until the coroutine parks again or ends. Its caller sets `current`, and puts it right afterwards.
+   * `refused` is thrown into the coroutine at its bare yield.
+   */
   run(refused?: CoreactorError): void {
-    const previous = current
-    setCurrent(this)
     let result: IteratorResult<unknown, unknown>
     try {
       result = refused === undefined ? this.advance() : this.throwInto(refused)
     } catch (error) {
-      setCurrent(previous)
       this.end(error instanceof Cancelled ? CANCELLED : FAILED, error)
       return
     }
-    setCurrent(previous)
     if (result.done === true) this.end(RETURNED, result.value)
     else if ((result.value as Leaf<unknown> | null | undefined)?.task === this) this.park(result.value as Leaf<unknown>)
     else this.run(bareYield(this, result.value))
@@ -266,7 +265,10 @@ export class AwaitTask<T> extends Task<T> {
     this.resolve = resolve
     this.reject = reject
     this.addJoiner(this)
+    const previous = current
+    setCurrent(this)
     this.run()
+    setCurrent(previous)
   }
 
   protected override get reportsToOwner(): boolean {

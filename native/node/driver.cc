@@ -9,7 +9,8 @@ namespace {
 
 constexpr size_t kBatchBytes = kControlInts * sizeof(int32_t) + kBatchCapacity * sizeof(Event);
 
-// Turns in a row that are asked for by microtasks, before the host loop has its share again.
+// Turns in a row, while tasks are ready or microtasks ask for one, before the host loop has its share again. Each pass
+// of the host loop costs as much as a turn of its own; with 8, a task-switch costs a fifth less (bench/tasks).
 constexpr int kMostRounds = 8;
 
 constexpr double kNanosecondsPerMillisecond = 1e6;
@@ -155,19 +156,20 @@ void Driver::Dispatch() {
   napi_handle_scope scope = nullptr;
   napi_open_handle_scope(env_, &scope);
 
-  // What failed this time is reported again: libuv's poll is level-triggered.
-  const Result<size_t> waited = poller_.Wait(events_, kBatchCapacity, 0);
-  size_t count = waited.ok() ? waited.value() : 0;
   double when = 0;
   bool alive = true;
   int32_t* const control = control_;
+  control[kControlRequested] = 0;
   for (int round = 0; round < kMostRounds; round++) {
-    control[kControlDispatching] = 1;
+    // A turn that was only asked for, by the microtasks of the one before, is not worth asking the kernel again.
+    const bool asked_for = control[kControlRequested] != 0;
+    // What fails this time is reported again: libuv's poll is level-triggered.
+    const Result<size_t> waited = asked_for ? Result<size_t>(0) : poller_.Wait(events_, kBatchCapacity, 0);
     control[kControlRequested] = 0;
-    alive = CallTurn(count, &when);
-    count = 0;
+    control[kControlDispatching] = 1;
+    alive = CallTurn(waited.ok() ? waited.value() : 0, &when);
     control[kControlDispatching] = 0;
-    if (!alive || closing_ || control[kControlRequested] == 0) break;
+    if (!alive || closing_ || (when > 0 && control[kControlRequested] == 0)) break;
   }
   dispatching_ = false;
 

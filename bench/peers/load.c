@@ -1,0 +1,136 @@
+/* The load: `load MODE PORT CONNECTIONS MESSAGES`. Closed loop, checks every byte of every answer, prints JSON.
+ *
+ *   echo     64 bytes out, the same 64 back, one message in flight on each connection
+ *   ping     16 RESP PINGs out, 16 +PONG back
+ *   connect  connects, is accepted, resets (no TIME_WAIT), and again
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SIZE 64
+#define DEPTH 16
+#define PING "*1\r\n$4\r\nPING\r\n"
+#define PONG "+PONG\r\n"
+
+struct connection {
+  int fd;
+  size_t got;
+  char request[DEPTH * sizeof(PING)];
+  char answer[DEPTH * sizeof(PING)];
+};
+
+static long wanted, begun, done;
+static size_t request_length, answer_length, per_round;
+static struct sockaddr_in address;
+static unsigned sequence;
+
+static void die(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int connected(void) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+  if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) die("connect");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return fd;
+}
+
+static void reset(int fd) {
+  struct linger hard = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+  close(fd);
+}
+
+static void send_round(struct connection *c, int echo) {
+  if (begun >= wanted) return;
+  begun += (long)per_round;
+  c->got = 0;
+  if (echo) {
+    /* Differs each time, so that an answer that belongs elsewhere is seen. */
+    unsigned number = ++sequence;
+    for (size_t i = 0; i < SIZE; i += sizeof(number)) memcpy(c->request + i, &number, sizeof(number));
+    memcpy(c->answer, c->request, SIZE);
+  }
+  if (send(c->fd, c->request, request_length, MSG_NOSIGNAL) != (ssize_t)request_length) die("send");
+}
+
+int main(int argc, char **argv) {
+  if (argc != 5) return fprintf(stderr, "load MODE PORT CONNECTIONS MESSAGES\n"), 2;
+  const int echo = strcmp(argv[1], "echo") == 0, churn = strcmp(argv[1], "connect") == 0;
+  const int connections = atoi(argv[3]);
+  wanted = atol(argv[4]);
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons((unsigned short)atoi(argv[2]));
+  request_length = echo ? SIZE : DEPTH * strlen(PING);
+  answer_length = echo ? SIZE : DEPTH * strlen(PONG);
+  per_round = echo ? 1 : DEPTH;
+
+  const double begin = now();
+  if (churn) {
+    for (; done < wanted; done++) {
+      int fd = connected();
+      char byte;
+      /* The server closes at once: its end is the sign that it has accepted. */
+      if (recv(fd, &byte, 1, 0) > 0) return fprintf(stderr, "unexpected data\n"), 1;
+      reset(fd);
+    }
+  } else {
+    int queue = epoll_create1(EPOLL_CLOEXEC);
+    struct connection *all = calloc((size_t)connections, sizeof(*all));
+    for (int i = 0; i < connections; i++) {
+      struct connection *c = &all[i];
+      c->fd = connected();
+      for (int k = 0; k < DEPTH && !echo; k++) {
+        memcpy(c->request + (size_t)k * strlen(PING), PING, strlen(PING));
+        memcpy(c->answer + (size_t)k * strlen(PONG), PONG, strlen(PONG));
+      }
+      struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+      epoll_ctl(queue, EPOLL_CTL_ADD, c->fd, &event);
+      send_round(c, echo);
+    }
+    while (done < wanted) {
+      struct epoll_event events[1024];
+      int count = epoll_wait(queue, events, 1024, 10000);
+      if (count == 0) return fprintf(stderr, "no answer for ten seconds\n"), 1;
+      for (int i = 0; i < count; i++) {
+        struct connection *c = events[i].data.ptr;
+        char buffer[DEPTH * sizeof(PING)];
+        ssize_t got = recv(c->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN) continue;
+        if (got <= 0) return fprintf(stderr, "connection lost\n"), 1;
+        if (c->got + (size_t)got > answer_length || memcmp(buffer, c->answer + c->got, (size_t)got) != 0)
+          return fprintf(stderr, "wrong answer\n"), 1;
+        c->got += (size_t)got;
+        if (c->got < answer_length) continue;
+        done += (long)per_round;
+        send_round(c, echo);
+      }
+    }
+    for (int i = 0; i < connections; i++) reset(all[i].fd);
+  }
+  const double seconds = now() - begin;
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  printf("{\"messages\":%ld,\"seconds\":%.4f,\"cpu\":%.4f}\n", done, seconds,
+         (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+             (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+  return 0;
+}

@@ -1,0 +1,75 @@
+/**
+ * `npm run bench`: one table of ratios, all measured in this run.
+ *
+ *   --quick        short rounds, for CI
+ *   --only NAME    one of echo, ping, accept, tasks
+ *   --json FILE    the figures as JSON, too
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { buildPeers } from './peers.mjs'
+import { measureServers } from './servers.mjs'
+import { measureTasks } from './tasks.mjs'
+import { printTable } from './table.mjs'
+
+const { values: options } = parseArgs({
+  options: { quick: { type: 'boolean' }, only: { type: 'string' }, json: { type: 'string' } }
+})
+const quick = options.quick === true
+const root = new URL('..', import.meta.url)
+
+if (!existsSync(new URL('dist/index.js', root)) || !existsSync(new URL('build/Release/coreactor.node', root))) {
+  const built = spawnSync('npm', ['run', 'build'], { cwd: root, stdio: 'inherit' })
+  if (built.status !== 0) process.exit(1)
+}
+
+/** The first competitor is what the others are compared with. */
+const SERVER_ROWS = [
+  {
+    name: 'echo',
+    title: 'TCP echo, 50 connections, 64 bytes: CPU per message',
+    mode: 'echo',
+    connections: 50,
+    messages: quick ? 60_000 : 300_000,
+    competitors: { C: 'echo', coreactor: 'coreactor-echo.mjs', 'coreactor, async': 'coreactor-echo-async.mjs', 'node:net': 'node-echo.mjs' }
+  },
+  {
+    name: 'ping',
+    title: 'PING, 16 pipelined, 50 connections: CPU per request',
+    mode: 'ping',
+    connections: 50,
+    messages: quick ? 320_000 : 1_600_000,
+    competitors: { C: 'ping', coreactor: 'coreactor-ping.mjs', 'node:net': 'node-ping.mjs' }
+  },
+  {
+    name: 'accept',
+    title: 'accept and close: CPU per connection',
+    mode: 'connect',
+    connections: 1,
+    messages: quick ? 5_000 : 20_000,
+    competitors: { C: 'close', coreactor: 'coreactor-close.mjs', 'node:net': 'node-close.mjs' }
+  }
+]
+
+const wanted = (name) => options.only === undefined || options.only === name
+const peers = buildPeers(root)
+const pinned = spawnSync('taskset', ['-c', '0', 'true']).status === 0 && cpus().length > 1
+
+console.log(`coreactor bench: node ${process.version}, ${process.platform}-${process.arch}, ${cpus().length} cores`)
+console.log(pinned ? 'servers pinned to core 0, load to core 1' : 'not pinned: no taskset, or one core only')
+if (peers === null) console.log('no C compiler: no C rows, and a slower load written in JavaScript; ratios are indicative only')
+
+const results = []
+for (const row of SERVER_ROWS.filter(({ name }) => wanted(name))) {
+  results.push(await measureServers(row, { root, peers, pinned, rounds: quick ? 2 : 5 }))
+  printTable(results.at(-1))
+}
+if (wanted('tasks')) {
+  for (const measured of measureTasks({ quick })) {
+    results.push(measured)
+    printTable(measured)
+  }
+}
+if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(results, null, 2))

@@ -1,0 +1,8 @@
+/** Accepts and closes over coreactor. */
+import { run, serve } from 'coreactor'
+import { control } from './control.mjs'
+
+await run(function* () {
+  const server = yield* serve({ port: 0, host: '127.0.0.1' }, function* () {})
+  control(server.address.port)
+})
