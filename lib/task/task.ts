@@ -161,8 +161,9 @@ export class Task<T = unknown> implements Op<T> {
     if (this.phase !== PARKED) return
     const leaf = this.held as Leaf<unknown>
     if (leaf.committed) return
-    leaf.disarm()
+    // First: calling a wait off may wake whoever waits there, as closing an fd does.
     this.phase = CANCELLING
+    leaf.disarm()
     this.scheduler.enqueue(this)
   }
 
