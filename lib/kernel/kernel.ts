@@ -49,7 +49,8 @@ export interface Kernel {
 
   /**
    * Watches `fd`, in the directions `interest` (`READABLE`, `WRITABLE`, `PRIORITY`), reporting `(slot, generation)`.
-   * `EDGE`: on each change for the fd's life, and at once if it is ready already. `ONE_SHOT`: once, then it is removed.
+   * `EDGE`: on each change for the fd's life, and at once if it is ready already. `ONE_SHOT`: once, and not again until it
+   * is added again.
    * Fails with EPERM where the kind of file cannot be watched.
    */
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number

@@ -1,0 +1,72 @@
+/** The documents: their examples compile against the library's types, their links lead somewhere. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const documents = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((name) => name.endsWith('.md'))
+
+/** The code after each `@example` of a docstring in lib/. */
+function docstringExamples(): string[] {
+  return readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => [...readFileSync(join(root, 'lib', name), 'utf8').matchAll(/ \* @example\n((?: +\* ?.*\n)+?) +\*\//g)])
+    .map((match) => (match[1] as string).replace(/^ +\* ?/gm, ''))
+}
+
+function readmeExamples(): string[] {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8')
+  return [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] as string)
+}
+
+/** What the short examples of docstrings leave out. */
+const CONTEXT = `import { connect, listen, run, scope, serve, sleep, spawn, timeout, until } from 'coreactor'
+import type { Connection } from 'coreactor'
+declare const connection: Connection, url: string
+declare let total: number
+declare function readLoop(connection: Connection): Generator<unknown, void>
+declare function writeLoop(connection: Connection): Generator<unknown, void>
+void [connect, listen, run, scope, serve, sleep, spawn, timeout, until]
+`
+
+it('the examples of the README and of the docstrings compile', () => {
+  const folder = join(root, 'out/docs-examples')
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const examples = [
+    ...readmeExamples(),
+    ...docstringExamples().map((code) =>
+      /^await /m.test(code) ? `${CONTEXT}{\n${code}\n}` : `${CONTEXT}export function* example(): Generator<unknown, void> {\n${code}\n}`
+    )
+  ]
+  expect(examples.length).toBeGreaterThan(10)
+  for (const [i, code] of examples.entries()) writeFileSync(join(folder, `example-${i}.ts`), `export {}\n${code}`)
+  writeFileSync(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: { noUnusedLocals: false, lib: ['es2023', 'esnext.disposable', 'dom'], baseUrl: '../..', ignoreDeprecations: '6.0' },
+      include: ['*.ts']
+    })
+  )
+  const { stdout } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8' })
+  expect(stdout).toBe('')
+})
+
+it('every relative link of the documents leads to a file', () => {
+  const broken = documents.flatMap((name) =>
+    [...readFileSync(join(root, name), 'utf8').matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)]
+      .map((match) => match[1] as string)
+      .filter((target) => !existsSync(resolve(root, dirname(name), target)))
+      .map((target) => `${name}: ${target}`)
+  )
+  expect(broken).toEqual([])
+})
+
+it('every file the glossary names exists', () => {
+  const glossary = readFileSync(join(root, 'docs/glossary.md'), 'utf8')
+  const missing = [...glossary.matchAll(/`((?:lib|native)\/[\w./-]+)`/g)].map((match) => match[1] as string).filter((path) => !existsSync(join(root, path)))
+  expect(missing).toEqual([])
+})
