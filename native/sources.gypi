@@ -4,6 +4,7 @@
   'variables': {
     'core_sources': [
       'core/address.cc',
+      'core/fd_ledger.cc',
       'core/socket.cc',
     ],
     'core_linux_sources': [

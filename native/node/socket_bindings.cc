@@ -1,4 +1,5 @@
-// Plain Node-API: these are the calls of every read and write, and a CallbackInfo object costs half as much again.
+// Plain Node-API: these are the calls of every read and write, and a CallbackInfo object costs half
+// as much again.
 #include "socket_bindings.h"
 
 #include <unistd.h>
@@ -104,7 +105,8 @@ napi_value SendFrom(napi_env env, napi_callback_info info) {
 napi_value SendChunks(napi_env env, napi_callback_info info) {
   Args<3> args(env, info);
   uint32_t count = 0;
-  if (args.at(1) == nullptr || napi_get_array_length(env, args.at(1), &count) != napi_ok) return Number(env, -EINVAL);
+  if (args.at(1) == nullptr || napi_get_array_length(env, args.at(1), &count) != napi_ok)
+    return Number(env, -EINVAL);
   if (count > kVectorMax) count = kVectorMax;
   iovec chunks[kVectorMax];
   for (uint32_t i = 0; i < count; i++) {
