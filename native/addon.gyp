@@ -8,7 +8,11 @@
       'conditions': [
         ['OS=="linux"', {'sources': ['<@(core_linux_sources)']}],
       ],
-      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '_FORTIFY_SOURCE=2'],
+      # SWALLOW: in a worker that is being terminated nothing can be thrown, which is no reason to abort the process.
+      'defines': [
+        'NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+        '_FORTIFY_SOURCE=2',
+      ],
       'cflags!': ['-fno-omit-frame-pointer'],
       # Third-party headers as system headers: their warnings are not ours to mend.
       'cflags': [

@@ -9,6 +9,7 @@ import { run, until } from 'coreactor'
 import { afterEach, describe, expect, it } from 'vitest'
 import { serveResp, type RespOptions } from '../examples/resp-server.js'
 import { serveRespOverNodeNet } from '../examples/resp-server-node-net.js'
+import { RequestParser } from '../examples/resp/parser.js'
 import { Store } from '../examples/resp/store.js'
 
 interface Running {
@@ -214,6 +215,32 @@ describe.each(servers)('RESP over $name', ({ start }) => {
       ['PING_INLINE', 'PING_MBULK', 'SET', 'GET', 'INCR'].map((name) => JSON.stringify(name))
     )
   }, 30_000)
+})
+
+describe('RequestParser', () => {
+  it('finds the same requests however they are cut, while others are half-way, too', () => {
+    const random = seeded(42)
+    const requests = Array.from({ length: 200 }, () =>
+      Array.from({ length: 1 + Math.floor(random() * 5) }, () => 'x\r\n$*'.repeat(4).slice(0, random() * 20))
+    )
+    const bytes = Buffer.from(requests.map((request) => array(...request)).join('*0\r\n'), 'latin1')
+    const parsers = Array.from({ length: 3 }, () => ({ parser: new RequestParser(), at: 0, found: [] as string[][] }))
+    // What every parser is given, and gets to keep only until it has looked at it.
+    const chunk = Buffer.alloc(100)
+    while (parsers.some(({ at }) => at < bytes.length)) {
+      const each = parsers[Math.floor(random() * parsers.length)]!
+      const length = bytes.copy(chunk, 0, each.at, each.at + Math.ceil(random() ** 3 * chunk.length))
+      each.at += length
+      each.parser.push(chunk, length)
+      for (let request; (request = each.parser.next()) !== null; ) {
+        const { count } = request
+        each.found.push(Array.from({ length: count }, (_, i) => request!.text(i)))
+      }
+      each.parser.release()
+      chunk.fill('?')
+    }
+    for (const { found } of parsers) expect(found).toEqual(requests)
+  })
 })
 
 describe('Store', () => {
@@ -491,6 +518,17 @@ async function openSocket(port: number): Promise<Socket> {
   cleanUps.push(() => socket.destroy())
   await once(socket, 'connect')
   return socket
+}
+
+/** Numbers in [0, 1) that are the same in every run (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
 }
 
 function array(...words: string[]): string {

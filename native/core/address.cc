@@ -9,13 +9,16 @@
 namespace coreactor {
 namespace {
 
-// The number of a zone that is given by the name of an interface or by number; 0 if there is no such interface.
+// The number of a zone that is given by the name of an interface or by number; 0 if there is no
+// such interface.
 uint32_t ZoneNumber(const char* zone) {
   const uint32_t number = if_nametoindex(zone);
   if (number != 0) return number;
+  // strtoull takes leading spaces and a sign as well, and negative numbers modulo 2^64.
+  if (*zone < '0' || *zone > '9') return 0;
   char* end = nullptr;
-  const unsigned long parsed = std::strtoul(zone, &end, 10);
-  return *zone == '\0' || *end != '\0' || parsed > UINT32_MAX ? 0 : static_cast<uint32_t>(parsed);
+  const unsigned long long parsed = std::strtoull(zone, &end, 10);
+  return *end != '\0' || parsed > UINT32_MAX ? 0 : static_cast<uint32_t>(parsed);
 }
 
 }  // namespace
@@ -46,7 +49,8 @@ Result<Address> Address::Parse(const char* text, uint16_t port) {
 
 uint16_t Address::port() const {
   if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
-  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
+  if (family() == AF_INET6)
+    return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
   return 0;
 }
 
@@ -64,7 +68,8 @@ std::string Address::text() const {
   if (v6->sin6_scope_id == 0) return text;
   char name[IF_NAMESIZE];
   const char* zone = if_indextoname(v6->sin6_scope_id, name);
-  return std::string(text) + '%' + (zone == nullptr ? std::to_string(v6->sin6_scope_id) : std::string(zone));
+  return std::string(text) + '%' +
+         (zone == nullptr ? std::to_string(v6->sin6_scope_id) : std::string(zone));
 }
 
 }  // namespace coreactor

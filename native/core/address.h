@@ -12,7 +12,8 @@ namespace coreactor {
 
 class Address {
  public:
-  // EINVAL: not a numeric address of either family. An IPv6 address may have a zone, by name or number: fe80::1%eth0.
+  // EINVAL: not a numeric address of either family. An IPv6 address may have a zone, by name or
+  // number: fe80::1%eth0.
   static Result<Address> Parse(const char* text, uint16_t port);
 
   Address() = default;

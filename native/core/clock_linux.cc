@@ -21,10 +21,12 @@ int64_t MonotonicNanoseconds() {
 
 Result<Clock> Clock::Create(Poller& poller) {
   Clock clock;
-  const int timer = Call([] { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); });
+  const int timer =
+      Call([] { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); });
   if (timer < 0) return StatusOf(timer);
   clock.timer_ = OwnedFd(timer);
-  // Edge-triggered, an expiry is reported once although nobody reads it; timerfd_settime sets the count back to zero.
+  // Edge-triggered, an expiry is reported once although nobody reads it; timerfd_settime sets the
+  // count back to zero.
   const Status added = poller.Add(timer, Interest{kReadable}, Mode::kEdge, Token{kClockSlot, 0});
   if (!added.ok()) return added;
   return clock;
@@ -36,7 +38,8 @@ Status Clock::Arm(int64_t deadline) {
   itimerspec setting{};
   setting.it_value.tv_sec = at / kNanosecondsPerSecond;
   setting.it_value.tv_nsec = at % kNanosecondsPerSecond;
-  return StatusOf(Call([&] { return timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr); }));
+  return StatusOf(
+      Call([&] { return timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr); }));
 }
 
 }  // namespace coreactor

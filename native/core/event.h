@@ -7,8 +7,8 @@
 
 namespace coreactor {
 
-// Given at Add, given back with every event. Never an fd: a slot that was freed has another generation, so a stale
-// event finds nobody.
+// Given at Add, given back with every event. Never an fd: a slot that was freed has another
+// generation, so a stale event finds nobody.
 struct Token {
   uint32_t slot;
   uint32_t generation;
@@ -19,7 +19,8 @@ constexpr uint32_t kClockSlot = 0;
 constexpr uint32_t kWakeSlot = 1;
 constexpr uint32_t kFirstSlot = 2;
 
-// Bits of Event::readiness; the first three are also the interests of Add. Hints all of them: the fd has the truth.
+// Bits of Event::readiness; the first three are also the interests of Add. Hints all of them: the
+// fd has the truth.
 constexpr uint32_t kReadable = 1u << 0;
 constexpr uint32_t kWritable = 1u << 1;
 constexpr uint32_t kPriority = 1u << 2;
@@ -45,7 +46,8 @@ struct Event {
   int32_t result;
 };
 static_assert(sizeof(Event) == 16, "lib/kernel/layout.ts reads records of 16 bytes");
-static_assert(offsetof(Event, readiness) == 8 && offsetof(Event, result) == 12, "see EVENT_READINESS in layout.ts");
+static_assert(offsetof(Event, readiness) == 8 && offsetof(Event, result) == 12,
+              "see EVENT_READINESS in layout.ts");
 
 // 16 KiB of events. More are reported by the next Wait: too small costs a turn, never an event.
 constexpr size_t kBatchCapacity = 1024;

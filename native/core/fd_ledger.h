@@ -1,5 +1,6 @@
-// The fds that one environment has opened and not closed yet. When it ends without having closed them, as a worker that
-// is terminated does, they are closed here: the process lives on, and would keep their sockets open for ever.
+// The fds that one environment has opened and not closed yet. When it ends without having closed
+// them, as a worker that is terminated does, they are closed here: the process lives on, and would
+// keep their sockets open for ever.
 #pragma once
 
 #include <cstddef>

@@ -27,7 +27,8 @@ class OwnedFd {
   bool valid() const { return fd_ >= 0; }
   // Hands the fd, and the duty, to the caller.
   int Release() { return std::exchange(fd_, -1); }
-  // Never tried again: on Linux the fd is gone even when close says EINTR, and its number may be somebody else's.
+  // Never tried again: on Linux the fd is gone even when close says EINTR, and its number may be
+  // somebody else's.
   void Close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }

@@ -1,4 +1,5 @@
-// The kernel's readiness queue (epoll, kqueue) behind six verbs. Which one is compiled is decided in the build files.
+// The kernel's readiness queue (epoll, kqueue) behind six verbs. Which one is compiled is decided
+// in the build files.
 #pragma once
 
 #include "event.h"

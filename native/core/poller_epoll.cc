@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "clock.h"
 #include "poller.h"
 
 namespace coreactor {
@@ -32,8 +33,8 @@ uint32_t Requested(Interest interest, Mode mode) {
   return events;
 }
 
-// Whoever waits in a direction that has failed or ended must wake to find out, so those bits come with READABLE and
-// WRITABLE.
+// Whoever waits in a direction that has failed or ended must wake to find out, so those bits come
+// with READABLE and WRITABLE.
 uint32_t Translate(uint32_t events) {
   uint32_t readiness = 0;
   if (events & EPOLLIN) readiness |= kReadable;
@@ -43,6 +44,14 @@ uint32_t Translate(uint32_t events) {
   if (events & EPOLLHUP) readiness |= kReadable | kWritable | kReadClosed | kWriteClosed;
   if (events & EPOLLERR) readiness |= kReadable | kWritable | kError;
   return readiness;
+}
+
+constexpr int64_t kNanosecondsPerMillisecond = 1'000'000;
+
+// Rounded up: a wait is not cut short.
+int MillisecondsUntil(int64_t deadline) {
+  const int64_t left = std::max<int64_t>(deadline - MonotonicNanoseconds(), 0);
+  return static_cast<int>((left + kNanosecondsPerMillisecond - 1) / kNanosecondsPerMillisecond);
 }
 
 }  // namespace
@@ -73,16 +82,24 @@ Status Poller::Add(int fd, Interest interest, Mode mode, Token token) {
 }
 
 Status Poller::Remove(int fd) {
-  const Status status = StatusOf(Call([&] { return epoll_ctl(queue_.get(), EPOLL_CTL_DEL, fd, nullptr); }));
-  // ENOENT: not watched. EBADF: closed by somebody else, which has removed it (unless a dup lives on, and then nothing
-  // can). Both are what the caller wanted.
+  const Status status =
+      StatusOf(Call([&] { return epoll_ctl(queue_.get(), EPOLL_CTL_DEL, fd, nullptr); }));
+  // ENOENT: not watched. EBADF: closed by somebody else, which has removed it (unless a dup lives
+  // on, and then nothing can). Both are what the caller wanted.
   return Ignoring(EBADF, Ignoring(ENOENT, status));
 }
 
 Result<size_t> Poller::Wait(Event* out, size_t capacity, int timeout_ms) {
   epoll_event reported[kBatchCapacity];
   const int most = static_cast<int>(std::min(capacity, kBatchCapacity));
-  const int count = Call([&] { return epoll_wait(queue_.get(), reported, most, timeout_ms); });
+  // After a signal only what is left is waited for: signals that keep coming must not prolong it.
+  const bool limited = timeout_ms > 0;
+  const int64_t deadline =
+      limited ? MonotonicNanoseconds() + timeout_ms * kNanosecondsPerMillisecond : 0;
+  const int count = Call([&] {
+    return epoll_wait(queue_.get(), reported, most,
+                      limited ? MillisecondsUntil(deadline) : timeout_ms);
+  });
   if (count < 0) return StatusOf(count);
   for (int i = 0; i < count; i++) {
     const Token token = Unpack(reported[i].data.u64);
@@ -93,8 +110,8 @@ Result<size_t> Poller::Wait(Event* out, size_t capacity, int timeout_ms) {
 }
 
 Status Poller::Wake() {
-  // Never read: edge-triggered, an eventfd reports every write (eventfd_write wakes its queue whatever the count was).
-  // EAGAIN would need 2^64 - 2 of them.
+  // Never read: edge-triggered, an eventfd reports every write (eventfd_write wakes its queue
+  // whatever the count was). EAGAIN would need 2^64 - 2 of them.
   const uint64_t one = 1;
   return StatusOf(Call([&] { return write(wake_.get(), &one, sizeof(one)); }));
 }

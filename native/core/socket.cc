@@ -21,14 +21,16 @@ int Connect(int fd, const Address& address) {
 
 Result<Address> LocalAddress(int fd) {
   Address address;
-  const Status status = StatusOf(Call([&] { return getsockname(fd, address.out(), address.length()); }));
+  const Status status =
+      StatusOf(Call([&] { return getsockname(fd, address.out(), address.length()); }));
   if (!status.ok()) return status;
   return address;
 }
 
 Result<Address> RemoteAddress(int fd) {
   Address address;
-  const Status status = StatusOf(Call([&] { return getpeername(fd, address.out(), address.length()); }));
+  const Status status =
+      StatusOf(Call([&] { return getpeername(fd, address.out(), address.length()); }));
   if (!status.ok()) return status;
   return address;
 }

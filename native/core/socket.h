@@ -1,4 +1,5 @@
-// Non-blocking system calls on sockets. Each returns what the system says, >= 0 or -errno, and decides nothing.
+// Non-blocking system calls on sockets. Each returns what the system says, >= 0 or -errno, and
+// decides nothing.
 #pragma once
 
 #include <sys/types.h>
@@ -34,13 +35,15 @@ constexpr int kShutWrite = 1;
 // The most chunks of one SendVector: IOV_MAX of Linux and of the BSDs.
 constexpr size_t kVectorMax = 1024;
 
-// A new socket, or an accepted one: non-blocking and close-on-exec from the start. (socket_linux.cc)
+// A new socket, or an accepted one: non-blocking and close-on-exec from the start.
+// (socket_linux.cc)
 int OpenStream(int family);
 int Accept(int fd);
 
 int Bind(int fd, const Address& address);
 int Listen(int fd, int backlog);
-// -EINPROGRESS is the normal answer. Not called again after EINTR: the connection goes on by itself (POSIX).
+// -EINPROGRESS is the normal answer. Not called again after EINTR: the connection goes on by itself
+// (POSIX).
 int Connect(int fd, const Address& address);
 Result<Address> LocalAddress(int fd);
 Result<Address> RemoteAddress(int fd);
@@ -57,7 +60,8 @@ ssize_t SendVector(int fd, const iovec* chunks, size_t count);
 int Shutdown(int fd, int how);
 int Close(int fd);
 
-// The level and the name of an option on this system; name < 0 where it does not exist. (socket_linux.cc)
+// The level and the name of an option on this system; name < 0 where it does not exist.
+// (socket_linux.cc)
 struct OptionName {
   int level;
   int name;

@@ -14,7 +14,8 @@ int OpenStream(int family) {
 }
 
 int Accept(int fd) {
-  // EINTR is retried here; the connections that were gone before they could be accepted are TypeScript's to pass over.
+  // EINTR is retried here; the connections that were gone before they could be accepted are
+  // TypeScript's to pass over.
   return Call([&] { return accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); });
 }
 

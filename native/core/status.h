@@ -27,8 +27,8 @@ class Status {
 template <typename T>
 class Result {
  public:
-  Result(T value) : value_(std::move(value)) {}         // NOLINT: a value is a result
-  Result(Status failure) : error_(failure.error()) {}   // NOLINT: so is a failure
+  Result(T value) : value_(std::move(value)) {}        // NOLINT: a value is a result
+  Result(Status failure) : error_(failure.error()) {}  // NOLINT: so is a failure
 
   bool ok() const { return error_ == 0; }
   Status status() const { return ok() ? Status::Ok() : Status::Errno(error_); }
@@ -40,8 +40,8 @@ class Result {
   int error_ = 0;
 };
 
-// Makes a system call until no signal interrupts it: >= 0, or -errno. Not for close and connect, which are never made
-// twice: the fd is gone, the connection goes on by itself.
+// Makes a system call until no signal interrupts it: >= 0, or -errno. Not for close and connect,
+// which are never made twice: the fd is gone, the connection goes on by itself.
 template <typename F>
 auto Call(F call) -> decltype(call()) {
   for (;;) {

@@ -18,7 +18,9 @@ constexpr size_t IntsBefore(size_t bytes) {
 // Compared with LAYOUT of lib/kernel/layout.ts when the addon is loaded.
 Napi::Object Layout(Napi::Env env) {
   Napi::Object layout = Napi::Object::New(env);
-  const auto set = [&](const char* name, auto value) { layout.Set(name, static_cast<double>(value)); };
+  const auto set = [&](const char* name, auto value) {
+    layout.Set(name, static_cast<double>(value));
+  };
   set("READABLE", kReadable);
   set("WRITABLE", kWritable);
   set("PRIORITY", kPriority);
@@ -33,7 +35,8 @@ Napi::Object Layout(Napi::Env env) {
   set("FIRST_SLOT", kFirstSlot);
   set("EVENT_INTS", IntsBefore<int32_t>(sizeof(Event)));
   set("EVENT_SLOT", IntsBefore<int32_t>(offsetof(Event, token) + offsetof(Token, slot)));
-  set("EVENT_GENERATION", IntsBefore<int32_t>(offsetof(Event, token) + offsetof(Token, generation)));
+  set("EVENT_GENERATION",
+      IntsBefore<int32_t>(offsetof(Event, token) + offsetof(Token, generation)));
   set("EVENT_READINESS", IntsBefore<int32_t>(offsetof(Event, readiness)));
   set("EVENT_RESULT", IntsBefore<int32_t>(offsetof(Event, result)));
   set("BATCH_CAPACITY", kBatchCapacity);
@@ -42,7 +45,9 @@ Napi::Object Layout(Napi::Env env) {
   set("CONTROL_REQUESTED", kControlRequested);
   set("SHUT_READ", kShutRead);
   set("SHUT_WRITE", kShutWrite);
-  const auto option = [&](const char* name, SocketOption value) { set(name, static_cast<int>(value)); };
+  const auto option = [&](const char* name, SocketOption value) {
+    set(name, static_cast<int>(value));
+  };
   option("OPTION_REUSE_ADDRESS", SocketOption::kReuseAddress);
   option("OPTION_REUSE_PORT", SocketOption::kReusePort);
   option("OPTION_V6_ONLY", SocketOption::kV6Only);
@@ -68,6 +73,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace coreactor
 
-static Napi::Object InitModule(Napi::Env env, Napi::Object exports) { return coreactor::Init(env, exports); }
+static Napi::Object InitModule(Napi::Env env, Napi::Object exports) {
+  return coreactor::Init(env, exports);
+}
 
 NODE_API_MODULE(coreactor, InitModule)

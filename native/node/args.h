@@ -1,5 +1,6 @@
-// Reading the arguments of a call from JavaScript. TypeScript has checked what users pass; here it is checked again that
-// nothing can reach outside a buffer. What does not fit reads as a value that the system call then refuses.
+// Reading the arguments of a call from JavaScript. TypeScript has checked what users pass; here it
+// is checked again that nothing can reach outside a buffer. What does not fit reads as a value that
+// the system call then refuses.
 #pragma once
 
 #include <node_api.h>
@@ -33,7 +34,8 @@ class Args {
   // -1 for what is no number: as an fd that is EBADF.
   int Int(size_t i) const {
     int32_t value = -1;
-    if (values_[i] == nullptr || napi_get_value_int32(env_, values_[i], &value) != napi_ok) return -1;
+    if (values_[i] == nullptr || napi_get_value_int32(env_, values_[i], &value) != napi_ok)
+      return -1;
     return value;
   }
 
@@ -48,7 +50,8 @@ class Args {
     char buffer[256];
     size_t length = 0;
     if (values_[i] == nullptr) return {};
-    if (napi_get_value_string_utf8(env_, values_[i], buffer, sizeof(buffer), &length) != napi_ok) return {};
+    if (napi_get_value_string_utf8(env_, values_[i], buffer, sizeof(buffer), &length) != napi_ok)
+      return {};
     return std::string(buffer, length);
   }
 
@@ -58,13 +61,15 @@ class Args {
   napi_value values_[N];
 };
 
-// The memory of a Uint8Array, a Buffer included; empty for anything else and for one that was detached.
+// The memory of a Uint8Array, a Buffer included; empty for anything else and for one that was
+// detached.
 inline Bytes BytesOf(napi_env env, napi_value value) {
   napi_typedarray_type type;
   size_t length = 0;
   void* data = nullptr;
   if (value == nullptr) return {};
-  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok) return {};
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok)
+    return {};
   if (type != napi_uint8_array || data == nullptr) return {};
   return {static_cast<uint8_t*>(data), length};
 }
@@ -79,8 +84,10 @@ inline Bytes Part(Bytes bytes, uint32_t offset, uint32_t length) {
 inline napi_value Number(napi_env env, int64_t value) {
   napi_value number = nullptr;
   // A system call on a socket moves less than 2^31 bytes, and int32 is the cheaper of the two.
-  if (value >= INT32_MIN && value <= INT32_MAX) napi_create_int32(env, static_cast<int32_t>(value), &number);
-  else napi_create_int64(env, value, &number);
+  if (value >= INT32_MIN && value <= INT32_MAX)
+    napi_create_int32(env, static_cast<int32_t>(value), &number);
+  else
+    napi_create_int64(env, value, &number);
   return number;
 }
 

@@ -9,17 +9,24 @@ namespace {
 
 constexpr size_t kBatchBytes = kControlInts * sizeof(int32_t) + kBatchCapacity * sizeof(Event);
 
-// Turns in a row, while tasks are ready or microtasks ask for one, before the host loop has its share again. Each pass
-// of the host loop costs as much as a turn of its own; with 8, a task-switch costs a fifth less (bench/tasks).
+// Turns in a row, while tasks are ready or microtasks ask for one, before the host loop has its
+// share again. Each pass of the host loop costs as much as a turn of its own; with 8, a task-switch
+// costs a fifth less (bench/tasks).
 constexpr int kMostRounds = 8;
+// And only while they are short: with long ones the host loop's pass is small change, and its
+// sockets are waiting. Without this, a flood on our side left node:net one round trip in a quarter
+// second.
+constexpr int64_t kRoundsNanoseconds = 200'000;
 
 constexpr double kNanosecondsPerMillisecond = 1e6;
 // Later deadlines are not worth arming for: 100 years of 365 days.
 constexpr double kFarAwayMilliseconds = 100.0 * 365 * 24 * 3600 * 1000;
 
 void Throw(napi_env env, const char* what, Status status) {
-  // Not a user's mistake and not worth an errno's name: the process is out of fds, or the sandbox forbids epoll.
-  std::string message = std::string("coreactor: ") + what + " failed with errno " + std::to_string(status.error());
+  // Not a user's mistake and not worth an errno's name: the process is out of fds, or the sandbox
+  // forbids epoll.
+  std::string message =
+      std::string("coreactor: ") + what + " failed with errno " + std::to_string(status.error());
   napi_throw_error(env, "ERR_COREACTOR_DRIVER", message.c_str());
 }
 
@@ -43,12 +50,13 @@ Driver* Driver::Open(napi_env env, napi_value turn) {
   napi_value buffer = nullptr;
   napi_value name = nullptr;
   void* memory = nullptr;
-  const bool made = napi_create_arraybuffer(env, kBatchBytes, &memory, &buffer) == napi_ok &&
-                    napi_create_reference(env, buffer, 1, &driver->buffer_) == napi_ok &&
-                    napi_create_reference(env, turn, 1, &driver->turn_) == napi_ok &&
-                    napi_create_string_utf8(env, "coreactor", NAPI_AUTO_LENGTH, &name) == napi_ok &&
-                    napi_async_init(env, nullptr, name, &driver->async_context_) == napi_ok &&
-                    napi_add_async_cleanup_hook(env, OnEnvironmentExit, driver, &driver->exit_hook_) == napi_ok;
+  const bool made =
+      napi_create_arraybuffer(env, kBatchBytes, &memory, &buffer) == napi_ok &&
+      napi_create_reference(env, buffer, 1, &driver->buffer_) == napi_ok &&
+      napi_create_reference(env, turn, 1, &driver->turn_) == napi_ok &&
+      napi_create_string_utf8(env, "coreactor", NAPI_AUTO_LENGTH, &name) == napi_ok &&
+      napi_async_init(env, nullptr, name, &driver->async_context_) == napi_ok &&
+      napi_add_async_cleanup_hook(env, OnEnvironmentExit, driver, &driver->exit_hook_) == napi_ok;
   if (!made) {
     napi_throw_error(env, "ERR_COREACTOR_DRIVER", "coreactor: Node-API refused an allocation");
     driver->Close();
@@ -116,7 +124,8 @@ void Driver::CloseHandles() {
     delete this;
     return;
   }
-  // The poller's fd must outlive the handle that watches it: it is closed by the destructor, after OnHandleClosed.
+  // The poller's fd must outlive the handle that watches it: it is closed by the destructor, after
+  // OnHandleClosed.
   uv_close(reinterpret_cast<uv_handle_t*>(&readable_), OnHandleClosed);
   if (open_handles_ > 1) uv_close(reinterpret_cast<uv_handle_t*>(&wanted_), OnHandleClosed);
 }
@@ -141,16 +150,20 @@ void Driver::OnHandleClosed(uv_handle_t* handle) {
 }
 
 void Driver::OnEnvironmentExit(napi_async_cleanup_hook_handle, void* data) {
-  // The hook is removed by OnHandleClosed; until then the environment waits. Closing already: it does, too.
+  // The hook is removed by OnHandleClosed; until then the environment waits. Closing already: it
+  // does, too.
   static_cast<Driver*>(data)->Close();
 }
 
-void Driver::OnReadable(uv_poll_t* handle, int, int) { static_cast<Driver*>(handle->data)->Dispatch(); }
+void Driver::OnReadable(uv_poll_t* handle, int, int) {
+  static_cast<Driver*>(handle->data)->Dispatch();
+}
 
 void Driver::OnIdle(uv_idle_t* handle) { static_cast<Driver*>(handle->data)->Dispatch(); }
 
 void Driver::Dispatch() {
-  // A turn that runs the host loop from inside (a debugger, a synchronous addon) does not begin another one.
+  // A turn that runs the host loop from inside (a debugger, a synchronous addon) does not begin
+  // another one.
   if (dispatching_ || closing_) return;
   dispatching_ = true;
   napi_handle_scope scope = nullptr;
@@ -160,16 +173,23 @@ void Driver::Dispatch() {
   bool alive = true;
   int32_t* const control = control_;
   control[kControlRequested] = 0;
+  const int64_t start = MonotonicNanoseconds();
   for (int round = 0; round < kMostRounds; round++) {
-    // A turn that was only asked for, by the microtasks of the one before, is not worth asking the kernel again.
+    // A turn that was only asked for, by the microtasks of the one before, is not worth asking the
+    // kernel again.
     const bool asked_for = control[kControlRequested] != 0;
     // What fails this time is reported again: libuv's poll is level-triggered.
-    const Result<size_t> waited = asked_for ? Result<size_t>(0) : poller_.Wait(events_, kBatchCapacity, 0);
+    const Result<size_t> waited =
+        asked_for ? Result<size_t>(0) : poller_.Wait(events_, kBatchCapacity, 0);
     control[kControlRequested] = 0;
     control[kControlDispatching] = 1;
     alive = CallTurn(waited.ok() ? waited.value() : 0, &when);
     control[kControlDispatching] = 0;
     if (!alive || closing_ || (when > 0 && control[kControlRequested] == 0)) break;
+    // What was written by the microtasks is flushed in any case: waiting for the host would hold it
+    // back for no gain.
+    if (control[kControlRequested] == 0 && MonotonicNanoseconds() - start > kRoundsNanoseconds)
+      break;
   }
   dispatching_ = false;
 
@@ -191,7 +211,8 @@ bool Driver::CallTurn(size_t count, double* when) {
   napi_value receiver = nullptr;
   napi_value argument = nullptr;
   napi_value result = nullptr;
-  if (napi_get_reference_value(env_, turn_, &turn) != napi_ok || napi_get_global(env_, &receiver) != napi_ok ||
+  if (napi_get_reference_value(env_, turn_, &turn) != napi_ok ||
+      napi_get_global(env_, &receiver) != napi_ok ||
       napi_create_uint32(env_, static_cast<uint32_t>(count), &argument) != napi_ok) {
     return false;
   }
@@ -201,8 +222,8 @@ bool Driver::CallTurn(size_t count, double* when) {
     if (napi_get_value_double(env_, result, when) != napi_ok || std::isnan(*when)) *when = 0;
     return true;
   }
-  // A turn throws only by a defect of the library. Whoever listens to uncaughtException decides what becomes of it; if
-  // that is to go on, the next turn comes soon.
+  // A turn throws only by a defect of the library. Whoever listens to uncaughtException decides
+  // what becomes of it; if that is to go on, the next turn comes soon.
   bool thrown = false;
   napi_value error = nullptr;
   if (napi_is_exception_pending(env_, &thrown) != napi_ok || !thrown) return false;
@@ -216,7 +237,8 @@ void Driver::ArmFor(double when) {
   // Rounded up: never early.
   const auto deadline = static_cast<int64_t>(std::ceil(when * kNanosecondsPerMillisecond));
   const int64_t now = MonotonicNanoseconds();
-  // A deadline that has moved away costs one turn for nothing, which is cheaper than moving the clock each time.
+  // A deadline that has moved away costs one turn for nothing, which is cheaper than moving the
+  // clock each time.
   if (armed_ > now && armed_ <= deadline) return;
   if (clock_.Arm(deadline).ok()) armed_ = deadline;
 }

@@ -1,5 +1,5 @@
-// The library as a guest of Node's loop: one per runtime. It owns the poller and the clock, watches the poller's fd with
-// libuv, and calls the turn. Nothing else includes uv.h.
+// The library as a guest of Node's loop: one per runtime. It owns the poller and the clock, watches
+// the poller's fd with libuv, and calls the turn. Nothing else includes uv.h.
 #pragma once
 
 #include <node_api.h>
@@ -17,8 +17,8 @@ constexpr size_t kControlInts = 4;
 constexpr size_t kControlDispatching = 0;
 constexpr size_t kControlRequested = 1;
 
-// Lives until both libuv handles are closed: after Close, or after the environment's clean-up has closed it. It frees
-// itself then.
+// Lives until both libuv handles are closed: after Close, or after the environment's clean-up has
+// closed it. It frees itself then.
 class Driver {
  public:
   // Null, with an exception pending, if the system refuses.
@@ -38,7 +38,8 @@ class Driver {
   void Unref();
   // Safe inside a turn. Idempotent.
   void Close();
-  // Called once the object that JavaScript holds is gone or has let go: nobody asks for anything any more.
+  // Called once the object that JavaScript holds is gone or has let go: nobody asks for anything
+  // any more.
   void set_on_closed(void (*on_closed)(void*), void* data);
 
  private:

@@ -11,7 +11,8 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
  public:
   explicit DriverBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DriverBinding>(info) {
     if (info.Length() < 1 || !info[0].IsFunction()) {
-      Napi::TypeError::New(info.Env(), "coreactor: a driver needs a function to call").ThrowAsJavaScriptException();
+      Napi::TypeError::New(info.Env(), "coreactor: a driver needs a function to call")
+          .ThrowAsJavaScriptException();
       return;
     }
     driver_ = Driver::Open(info.Env(), info[0]);
@@ -57,7 +58,9 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     if (mode > static_cast<uint32_t>(Mode::kOneShot)) return Code(info, EINVAL);
     const Token token{Uint(info, 3), Uint(info, 4)};
     if (token.slot < kFirstSlot) return Code(info, EINVAL);
-    return Code(info, driver_->poller().Add(Fd(info), Interest{Uint(info, 1)}, static_cast<Mode>(mode), token).error());
+    return Code(info, driver_->poller()
+                          .Add(Fd(info), Interest{Uint(info, 1)}, static_cast<Mode>(mode), token)
+                          .error());
   }
 
   Napi::Value Remove(const Napi::CallbackInfo& info) {
@@ -82,7 +85,9 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     return info[i].IsNumber() ? info[i].As<Napi::Number>().Uint32Value() : UINT32_MAX;
   }
 
-  static Napi::Value Code(const Napi::CallbackInfo& info, int error) { return Napi::Number::New(info.Env(), -error); }
+  static Napi::Value Code(const Napi::CallbackInfo& info, int error) {
+    return Napi::Number::New(info.Env(), -error);
+  }
 
   Driver* driver_ = nullptr;
 };

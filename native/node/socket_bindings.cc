@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../core/clock.h"
+#include "../core/fd_ledger.h"
 #include "../core/socket.h"
 #include "args.h"
 
@@ -26,11 +27,24 @@ napi_value Entropy(napi_env env, napi_callback_info) {
   return value;
 }
 
+// The ledger of the environment that loaded the addon, set by DefineSocketFunctions.
+FdLedger& LedgerOf(napi_env env) {
+  void* ledger = nullptr;
+  napi_get_instance_data(env, &ledger);
+  return *static_cast<FdLedger*>(ledger);
+}
+
+// An fd that was opened, or -errno.
+napi_value Opened(napi_env env, int fd) {
+  if (fd >= 0) LedgerOf(env).Opened(fd);
+  return Number(env, fd);
+}
+
 napi_value OpenSocket(napi_env env, napi_callback_info info) {
   Args<1> args(env, info);
   const std::string family = args.Text(0);
-  if (family == "IPv4") return Number(env, OpenStream(AF_INET));
-  if (family == "IPv6") return Number(env, OpenStream(AF_INET6));
+  if (family == "IPv4") return Opened(env, OpenStream(AF_INET));
+  if (family == "IPv6") return Opened(env, OpenStream(AF_INET6));
   return Number(env, -EAFNOSUPPORT);
 }
 
@@ -67,7 +81,7 @@ napi_value ListenOn(napi_env env, napi_callback_info info) {
 
 napi_value AcceptFrom(napi_env env, napi_callback_info info) {
   Args<1> args(env, info);
-  return Number(env, Accept(args.Int(0)));
+  return Opened(env, Accept(args.Int(0)));
 }
 
 bool IsOption(int option) { return option >= 0 && option < kSocketOptions; }
@@ -129,7 +143,9 @@ napi_value ShutdownSocket(napi_env env, napi_callback_info info) {
 
 napi_value CloseFd(napi_env env, napi_callback_info info) {
   Args<1> args(env, info);
-  return Number(env, Close(args.Int(0)));
+  const int fd = args.Int(0);
+  LedgerOf(env).LetGo(fd);
+  return Number(env, Close(fd));
 }
 
 void Define(Napi::Env env, Napi::Object exports, const char* name, napi_callback call) {
@@ -141,6 +157,10 @@ void Define(Napi::Env env, Napi::Object exports, const char* name, napi_callback
 }  // namespace
 
 void DefineSocketFunctions(Napi::Env env, Napi::Object exports) {
+  const napi_finalize close_all = [](napi_env, void* ledger, void*) {
+    delete static_cast<FdLedger*>(ledger);
+  };
+  napi_set_instance_data(env, new FdLedger, close_all, nullptr);
   Define(env, exports, "now", Now);
   Define(env, exports, "entropy", Entropy);
   Define(env, exports, "socket", OpenSocket);

@@ -1,0 +1,59 @@
+/** The load where there is no C compiler: as bench/peers/load.c, over node:net, and slower. `load.mjs MODE PORT CONNECTIONS MESSAGES` */
+import { createConnection } from 'node:net'
+import { once } from 'node:events'
+
+const SIZE = 64
+const DEPTH = 16
+
+const [, , mode, port, connections, messages] = process.argv
+const wanted = Number(messages)
+let begun = 0
+let done = 0
+
+function connected() {
+  return createConnection({ port: Number(port), host: '127.0.0.1', noDelay: true })
+}
+
+/** Sends and checks until enough messages have been begun by all. */
+async function converse() {
+  const socket = connected()
+  await once(socket, 'connect')
+  const request = mode === 'echo' ? Buffer.alloc(SIZE) : Buffer.from('*1\r\n$4\r\nPING\r\n'.repeat(DEPTH))
+  const answer = mode === 'echo' ? request : Buffer.from('+PONG\r\n'.repeat(DEPTH))
+  const perRound = mode === 'echo' ? 1 : DEPTH
+  await new Promise((resolve, reject) => {
+    let got = 0
+    const send = () => {
+      if (begun >= wanted) return resolve()
+      begun += perRound
+      got = 0
+      if (mode === 'echo') request.fill(begun & 0xff)
+      socket.write(Buffer.from(request))
+    }
+    socket.on('error', reject)
+    socket.on('data', (chunk) => {
+      if (!answer.subarray(got, got + chunk.length).equals(chunk)) return reject(new Error('wrong answer'))
+      got += chunk.length
+      if (got < answer.length) return
+      done += perRound
+      send()
+    })
+    send()
+  })
+  socket.resetAndDestroy()
+}
+
+async function churn() {
+  for (; done < wanted; done++) {
+    const socket = connected()
+    socket.on('error', () => {})
+    socket.resume()
+    await once(socket, 'end')
+    socket.resetAndDestroy()
+  }
+}
+
+const before = performance.now()
+await (mode === 'connect' ? churn() : Promise.all(Array.from({ length: Number(connections) }, converse)))
+const { user, system } = process.cpuUsage()
+console.log(JSON.stringify({ messages: done, seconds: (performance.now() - before) / 1000, cpu: (user + system) / 1e6 }))
