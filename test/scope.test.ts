@@ -326,6 +326,30 @@ onEveryKernel('scopes', (kernel) => {
     })
   })
 
+  it('an abort listener may cancel tasks of the very tree that is being cancelled', async () => {
+    const ended: string[] = []
+    await kernel.run(() =>
+      scope(function* (tasks) {
+        const sleeper = function* (name: string): Generator<unknown, void> {
+          try {
+            yield* scope(function* (inner) {
+              inner.signal.addEventListener('abort', () => {
+                for (const task of all) task.cancel('listener')
+              })
+              yield* sleep(1e6)
+            })
+          } finally {
+            ended.push(name)
+          }
+        }
+        const all = ['a', 'b', 'c'].map((name) => tasks.spawn(sleeper, name))
+        yield* checkpoint()
+        tasks.cancel('outside')
+      })
+    )
+    expect(ended.sort()).toEqual(['a', 'b', 'c'])
+  })
+
   it("a scope's signal is aborted with its reason", async () => {
     const reason = await kernel.run(() =>
       scope(function* (tasks) {

@@ -142,7 +142,8 @@ export class Server {
 
   private *acceptAll(handlers: Scope): Coroutine<void> {
     const accept = acceptPatiently(this.listener)
-    const handle = this.handle.bind(this)
+    // Tasks are named after their body: each of these is the user's handler.
+    const handle = Object.defineProperty(this.handle.bind(this), 'name', { value: this.handler.name || 'connection' })
     for (;;) {
       if (this.full) yield* new BelowLimit(this)
       const connection = yield* accept()

@@ -65,7 +65,11 @@ export class Scope {
   cancel(reason?: unknown): void {
     if (this.ownCancel) return
     this.ownCancel = true
-    if (!this.cancelRequested) this.propagate(reason)
+    if (this.cancelRequested) return
+    const controllers: AbortController[] = []
+    this.propagate(reason, controllers)
+    // Last: abort listeners are somebody's code, and may well change the tree that has just been walked.
+    for (const controller of controllers) controller.abort(reason)
   }
 
   /** Whether this scope, or one that it is in, has been cancelled. */
@@ -169,16 +173,16 @@ export class Scope {
     this.cancel(error)
   }
 
-  private propagate(reason: unknown): void {
+  private propagate(reason: unknown, controllers: AbortController[]): void {
     this.cancelRequested = true
     this.cancelReason = reason
-    this.controller?.abort(reason)
+    if (this.controller !== null) controllers.push(this.controller)
     for (let task = this.firstChild; task !== null; task = task.nextSibling) {
       if (task.scope === this) task.interrupt()
     }
     if (this.host !== null && this.host.scope === this) this.host.interrupt()
     for (let scope = this.firstScope; scope !== null; scope = scope.nextScope) {
-      if (!scope.cancelRequested) scope.propagate(reason)
+      if (!scope.cancelRequested) scope.propagate(reason, controllers)
     }
   }
 
