@@ -1,5 +1,5 @@
 /** One figure of bench/tasks.mjs, printed as a number: `node --expose-gc tasks-child.mjs WHAT COUNT`. */
-import { checkpoint, run, scope, sleep, spawn } from 'coreactor'
+import { checkpoint, run, scope, sleep } from 'coreactor'
 
 const [, , what, countText] = process.argv
 const count = Number(countText)
