@@ -1,6 +1,6 @@
 /**
- * Writes what `require('coreactor')` finds: beside each compiled entry of package.json, a CommonJS file that loads the ES
- * module (Node >= 20.19 can) and its types. Both ways in give the same module, so there is one scheduler per process.
+ * Writes what `require('coreactor')` finds: beside each compiled entry of package.json a CommonJS file that loads the
+ * ES module (Node >= 20.19 can), and its types. Either way gives the same module: there is one scheduler per thread.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'

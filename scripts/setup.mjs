@@ -42,7 +42,8 @@ async function installDependencies(signal) {
       if (!(error instanceof SetupError)) throw error
     }
   }
-  await step('Installing the development dependencies without the lock file', ['install', ...options], signal)
+  const unlocked = ['install', '--no-package-lock', ...options]
+  await step('Installing the development dependencies without the lock file', unlocked, signal)
 }
 
 async function buildAddon(signal) {
@@ -51,7 +52,7 @@ async function buildAddon(signal) {
   if (!onPath('make', 'gmake')) missing.push('make')
   if (!process.env.CXX && !onPath('c++', 'g++', 'clang++')) missing.push('a C++ compiler')
   if (missing.length > 0) {
-    throw new SetupError(`The addon cannot be built: there is no ${missing.join(', no ')} on PATH.\n${TOOLS_HINT}`)
+    throw new SetupError(`The addon cannot be built. Not found on PATH: ${missing.join(', ')}.\n${TOOLS_HINT}`)
   }
   await step('Building the addon', ['run', 'build:native'], signal)
 }
@@ -108,7 +109,7 @@ function onPath(...programs) {
   return programs.some((program) => directories.some((directory) => existsSync(join(directory, program))))
 }
 
-/** Whether `product` is missing, or older than one of `sources`: files, or directories with all that is in them. */
+/** Whether `product` is missing, or older than one of `sources`: files, or directories with all in them but tests. */
 function isStale(product, sources) {
   const built = modified(join(root, product))
   return sources.some((source) => newest(join(root, source)) > built)
@@ -117,8 +118,9 @@ function isStale(product, sources) {
 function newest(path) {
   if (!existsSync(path)) return 0
   if (!statSync(path).isDirectory()) return modified(path)
+  const names = readdirSync(path).filter((name) => name !== 'test')
   // The directory's own time tells of files that were removed.
-  return Math.max(modified(path), ...readdirSync(path).map((name) => newest(join(path, name))))
+  return Math.max(modified(path), ...names.map((name) => newest(join(path, name))))
 }
 
 function modified(path) {

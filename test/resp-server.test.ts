@@ -46,7 +46,8 @@ describe.each(servers)('RESP over $name', ({ start }) => {
   })
 
   it('understands requests that are cut anywhere', async () => {
-    const requests = array('SET', 'key', 'two\r\nlines') + 'get key\r\n' + array('ECHO', '') + '*0\r\n' + array('DBSIZE')
+    const inline = 'get key\r\n*0\r\n'
+    const requests = array('SET', 'key', 'two\r\nlines') + inline + array('ECHO', '') + array('DBSIZE')
     const replies = '+OK\r\n$10\r\ntwo\r\nlines\r\n$0\r\n\r\n:1\r\n'
     const client = await startClient()
     for (let cut = 1; cut < requests.length; cut++) {

@@ -1,11 +1,12 @@
 /** What the two servers do alike when they are started from a command line. */
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /** Whether the module was started, not imported. */
 export function isMain(url: string): boolean {
   const started = process.argv[1]
-  return started !== undefined && realpathSync(started) === fileURLToPath(url)
+  // What `node -e` and evaluated workers say there is no file.
+  return started !== undefined && existsSync(started) && realpathSync(started) === fileURLToPath(url)
 }
 
 export function parsePort(text: string): number {
