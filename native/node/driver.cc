@@ -22,12 +22,9 @@ constexpr double kNanosecondsPerMillisecond = 1e6;
 // Later deadlines are not worth arming for: 100 years of 365 days.
 constexpr double kFarAwayMilliseconds = 100.0 * 365 * 24 * 3600 * 1000;
 
-void Throw(napi_env env, const char* what, Status status) {
-  // Not a user's mistake and not worth an errno's name: the process is out of fds, or the sandbox
-  // forbids epoll.
-  std::string message =
-      std::string("coreactor: ") + what + " failed with errno " + std::to_string(status.error());
-  napi_throw_error(env, "ERR_COREACTOR_DRIVER", message.c_str());
+void Throw(napi_env env, const std::string& what) {
+  // Not a user's mistake: the process is out of fds or of memory, or the sandbox forbids epoll.
+  napi_throw_error(env, "ERR_COREACTOR_DRIVER", ("coreactor: " + what).c_str());
 }
 
 }  // namespace
@@ -35,36 +32,23 @@ void Throw(napi_env env, const char* what, Status status) {
 Driver* Driver::Open(napi_env env, napi_value turn) {
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) {
-    napi_throw_error(env, "ERR_COREACTOR_DRIVER", "coreactor: this runtime has no libuv loop");
+    Throw(env, "this runtime has no libuv loop");
     return nullptr;
   }
   auto* driver = new Driver(env);
+  // The hook comes first: an environment that is terminated half-way through the rest, when
+  // Node-API begins to refuse, has to wait for the handles all the same.
+  napi_add_async_cleanup_hook(env, OnEnvironmentExit, driver, &driver->exit_hook_);
   const Status started = driver->Start(loop);
   if (!started.ok()) {
-    Throw(env, "opening the poller", started);
-    driver->closing_ = true;
-    driver->CloseHandles();
-    return nullptr;
+    Throw(env, "opening the poller failed with errno " + std::to_string(started.error()));
+  } else if (!driver->TakeReferences(turn)) {
+    Throw(env, "Node-API refused an allocation");
+  } else {
+    return driver;
   }
-
-  napi_value buffer = nullptr;
-  napi_value name = nullptr;
-  void* memory = nullptr;
-  const bool made =
-      napi_create_arraybuffer(env, kBatchBytes, &memory, &buffer) == napi_ok &&
-      napi_create_reference(env, buffer, 1, &driver->buffer_) == napi_ok &&
-      napi_create_reference(env, turn, 1, &driver->turn_) == napi_ok &&
-      napi_create_string_utf8(env, "coreactor", NAPI_AUTO_LENGTH, &name) == napi_ok &&
-      napi_async_init(env, nullptr, name, &driver->async_context_) == napi_ok &&
-      napi_add_async_cleanup_hook(env, OnEnvironmentExit, driver, &driver->exit_hook_) == napi_ok;
-  if (!made) {
-    napi_throw_error(env, "ERR_COREACTOR_DRIVER", "coreactor: Node-API refused an allocation");
-    driver->Close();
-    return nullptr;
-  }
-  driver->control_ = static_cast<int32_t*>(memory);
-  driver->events_ = reinterpret_cast<Event*>(driver->control_ + kControlInts);
-  return driver;
+  driver->Close();
+  return nullptr;
 }
 
 Status Driver::Start(uv_loop_t* loop) {
@@ -88,6 +72,19 @@ Status Driver::Start(uv_loop_t* loop) {
   return started < 0 ? Status::Errno(-started) : Status::Ok();
 }
 
+bool Driver::TakeReferences(napi_value turn) {
+  napi_value buffer = nullptr;
+  napi_value name = nullptr;
+  void* memory = nullptr;
+  if (napi_create_arraybuffer(env_, kBatchBytes, &memory, &buffer) != napi_ok) return false;
+  control_ = static_cast<int32_t*>(memory);
+  events_ = reinterpret_cast<Event*>(control_ + kControlInts);
+  return napi_create_reference(env_, buffer, 1, &buffer_) == napi_ok &&
+         napi_create_reference(env_, turn, 1, &turn_) == napi_ok &&
+         napi_create_string_utf8(env_, "coreactor", NAPI_AUTO_LENGTH, &name) == napi_ok &&
+         napi_async_init(env_, nullptr, name, &async_context_) == napi_ok;
+}
+
 napi_value Driver::Buffer() const {
   napi_value buffer = nullptr;
   if (buffer_ != nullptr) napi_get_reference_value(env_, buffer_, &buffer);
@@ -95,7 +92,12 @@ napi_value Driver::Buffer() const {
 }
 
 void Driver::RequestTurn() {
-  if (!closing_) uv_idle_start(&wanted_, OnIdle);
+  if (dispatching_) {
+    // The end of Dispatch decides about the idle handle.
+    requested_ = true;
+  } else if (!closing_) {
+    uv_idle_start(&wanted_, OnIdle);
+  }
 }
 
 void Driver::Ref() {
@@ -120,10 +122,7 @@ void Driver::Close() {
 }
 
 void Driver::CloseHandles() {
-  if (open_handles_ == 0) {
-    delete this;
-    return;
-  }
+  if (open_handles_ == 0) return Free();
   // The poller's fd must outlive the handle that watches it: it is closed by the destructor, after
   // OnHandleClosed.
   uv_close(reinterpret_cast<uv_handle_t*>(&readable_), OnHandleClosed);
@@ -143,10 +142,14 @@ void Driver::ReleaseReferences() {
 
 void Driver::OnHandleClosed(uv_handle_t* handle) {
   auto* driver = static_cast<Driver*>(handle->data);
-  if (--driver->open_handles_ > 0) return;
+  // Inside a turn that runs the host loop: Dispatch is not done with it.
+  if (--driver->open_handles_ == 0 && !driver->dispatching_) driver->Free();
+}
+
+void Driver::Free() {
   // Lets the environment go on with its own clean-up, if that is what waits.
-  if (driver->exit_hook_ != nullptr) napi_remove_async_cleanup_hook(driver->exit_hook_);
-  delete driver;
+  if (exit_hook_ != nullptr) napi_remove_async_cleanup_hook(exit_hook_);
+  delete this;
 }
 
 void Driver::OnEnvironmentExit(napi_async_cleanup_hook_handle, void* data) {
@@ -165,45 +168,47 @@ void Driver::Dispatch() {
   // A turn that runs the host loop from inside (a debugger, a synchronous addon) does not begin
   // another one.
   if (dispatching_ || closing_) return;
-  dispatching_ = true;
+  const napi_env env = env_;
   napi_handle_scope scope = nullptr;
-  napi_open_handle_scope(env_, &scope);
+  napi_open_handle_scope(env, &scope);
+  dispatching_ = true;
+  TakeTurns();
+  dispatching_ = false;
+  if (closing_) ReleaseReferences();
+  napi_close_handle_scope(env, scope);
+  if (closing_ && open_handles_ == 0) Free();
+}
 
-  double when = 0;
-  bool alive = true;
-  int32_t* const control = control_;
-  control[kControlRequested] = 0;
+void Driver::TakeTurns() {
+  if (!HasBatch()) return Fail();
   const int64_t start = MonotonicNanoseconds();
+  double when = 0;
+  bool asked_for = false;
   for (int round = 0; round < kMostRounds; round++) {
     // A turn that was only asked for, by the microtasks of the one before, is not worth asking the
-    // kernel again.
-    const bool asked_for = control[kControlRequested] != 0;
-    // What fails this time is reported again: libuv's poll is level-triggered.
+    // kernel again. What fails this time is reported again: libuv's poll is level-triggered.
     const Result<size_t> waited =
         asked_for ? Result<size_t>(0) : poller_.Wait(events_, kBatchCapacity, 0);
-    control[kControlRequested] = 0;
-    control[kControlDispatching] = 1;
-    alive = CallTurn(waited.ok() ? waited.value() : 0, &when);
-    control[kControlDispatching] = 0;
-    if (!alive || closing_ || (when > 0 && control[kControlRequested] == 0)) break;
+    requested_ = false;
+    control_[kControlRequested] = 0;
+    control_[kControlDispatching] = 1;
+    const bool alive = CallTurn(waited.ok() ? waited.value() : 0, &when);
+    if (!HasBatch()) return Fail();
+    control_[kControlDispatching] = 0;
+    if (closing_) return;
+    if (!alive) return Stop();
+    asked_for = requested_ || control_[kControlRequested] != 0;
+    if (when > 0 && !asked_for) break;
     // What was written by the microtasks is flushed in any case: waiting for the host would hold it
     // back for no gain.
-    if (control[kControlRequested] == 0 && MonotonicNanoseconds() - start > kRoundsNanoseconds)
-      break;
+    if (!asked_for && MonotonicNanoseconds() - start > kRoundsNanoseconds) break;
   }
-  dispatching_ = false;
-
-  if (closing_) {
-    ReleaseReferences();
-  } else if (alive) {
-    if (when <= 0 || control[kControlRequested] != 0) {
-      uv_idle_start(&wanted_, OnIdle);
-    } else {
-      uv_idle_stop(&wanted_);
-      if (when < kFarAwayMilliseconds) ArmFor(when);
-    }
+  if (when <= 0 || asked_for) {
+    uv_idle_start(&wanted_, OnIdle);
+  } else {
+    uv_idle_stop(&wanted_);
+    if (when < kFarAwayMilliseconds) ArmFor(when);
   }
-  napi_close_handle_scope(env_, scope);
 }
 
 bool Driver::CallTurn(size_t count, double* when) {
@@ -224,13 +229,36 @@ bool Driver::CallTurn(size_t count, double* when) {
   }
   // A turn throws only by a defect of the library. Whoever listens to uncaughtException decides
   // what becomes of it; if that is to go on, the next turn comes soon.
+  *when = 0;
+  return ReportException();
+}
+
+bool Driver::ReportException() {
   bool thrown = false;
   napi_value error = nullptr;
-  if (napi_is_exception_pending(env_, &thrown) != napi_ok || !thrown) return false;
-  if (napi_get_and_clear_last_exception(env_, &error) != napi_ok) return false;
-  if (napi_fatal_exception(env_, error) != napi_ok) return false;
-  *when = 0;
-  return true;
+  return napi_is_exception_pending(env_, &thrown) == napi_ok && thrown &&
+         napi_get_and_clear_last_exception(env_, &error) == napi_ok &&
+         napi_fatal_exception(env_, error) == napi_ok;
+}
+
+bool Driver::HasBatch() const {
+  void* memory = nullptr;
+  size_t length = 0;
+  napi_value buffer = Buffer();
+  return buffer != nullptr &&
+         napi_get_arraybuffer_info(env_, buffer, &memory, &length) == napi_ok &&
+         memory == control_ && length == kBatchBytes;
+}
+
+void Driver::Fail() {
+  Close();
+  Throw(env_, "the memory of a driver's events was transferred to somebody else");
+  ReportException();
+}
+
+void Driver::Stop() {
+  uv_idle_stop(&wanted_);
+  uv_poll_stop(&readable_);
 }
 
 void Driver::ArmFor(double when) {

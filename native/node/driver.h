@@ -17,8 +17,8 @@ constexpr size_t kControlInts = 4;
 constexpr size_t kControlDispatching = 0;
 constexpr size_t kControlRequested = 1;
 
-// Lives until both libuv handles are closed: after Close, or after the environment's clean-up has
-// closed it. It frees itself then.
+// Lives until both libuv handles are closed and no Dispatch is on the stack: after Close, or after
+// the environment's clean-up has closed it. It frees itself then.
 class Driver {
  public:
   // Null, with an exception pending, if the system refuses.
@@ -47,13 +47,26 @@ class Driver {
   ~Driver() = default;
 
   Status Start(uv_loop_t* loop);
+  // False if Node-API refuses: it is out of memory, or the environment is being terminated.
+  bool TakeReferences(napi_value turn);
   void CloseHandles();
   void ReleaseReferences();
-  // One turn, and the turns that were asked for in the microtasks that followed it.
+  void Free();
+
   void Dispatch();
+  // One turn, and those that follow it at once: tasks are ready, or the microtasks asked for one.
+  void TakeTurns();
   // False when JavaScript cannot be called any more.
   bool CallTurn(size_t count, double* when);
+  // Hands what was thrown to uncaughtException. False when JavaScript cannot be called any more.
+  bool ReportException();
   void ArmFor(double when);
+  // Whether the memory of the batch is still there: JavaScript can transfer any ArrayBuffer away.
+  bool HasBatch() const;
+  // Ends the driver of a batch that is gone.
+  void Fail();
+  // The environment is being terminated: no more turns. Its clean-up closes the rest.
+  void Stop();
 
   static void OnReadable(uv_poll_t* handle, int status, int events);
   static void OnIdle(uv_idle_t* handle);
@@ -69,7 +82,10 @@ class Driver {
   // Active exactly while a turn is wanted although no event is due.
   uv_idle_t wanted_{};
   int open_handles_ = 0;
+  // Invariant: true exactly while Dispatch is on the stack.
   bool dispatching_ = false;
+  // RequestTurn was called while Dispatch is on the stack.
+  bool requested_ = false;
   bool closing_ = false;
   napi_ref turn_ = nullptr;
   napi_ref buffer_ = nullptr;

@@ -53,18 +53,24 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
 
   // add(fd, interest, mode, slot, generation)
   Napi::Value Add(const Napi::CallbackInfo& info) {
-    if (driver_ == nullptr) return Code(info, EBADF);
-    const uint32_t mode = Uint(info, 2);
-    if (mode > static_cast<uint32_t>(Mode::kOneShot)) return Code(info, EINVAL);
-    const Token token{Uint(info, 3), Uint(info, 4)};
-    if (token.slot < kFirstSlot) return Code(info, EINVAL);
+    const std::optional<uint32_t> interest = Integer<uint32_t>(info.Env(), info[1]);
+    const std::optional<uint32_t> mode = Integer<uint32_t>(info.Env(), info[2]);
+    const std::optional<uint32_t> slot = Integer<uint32_t>(info.Env(), info[3]);
+    const std::optional<uint32_t> generation = Bits(info.Env(), info[4]);
+    if (!interest || !mode || !slot || !generation) return Code(info, EINVAL);
+    if ((*interest & ~(kReadable | kWritable | kPriority)) != 0) return Code(info, EINVAL);
+    if (*mode > static_cast<uint32_t>(Mode::kOneShot)) return Code(info, EINVAL);
+    if (*slot < kFirstSlot) return Code(info, EINVAL);
+    if (driver_ == nullptr || driver_->closing()) return Code(info, EBADF);
     return Code(info, driver_->poller()
-                          .Add(Fd(info), Interest{Uint(info, 1)}, static_cast<Mode>(mode), token)
+                          .Add(Fd(info.Env(), info[0]), Interest{*interest},
+                               static_cast<Mode>(*mode), Token{*slot, *generation})
                           .error());
   }
 
   Napi::Value Remove(const Napi::CallbackInfo& info) {
-    return Code(info, driver_ == nullptr ? 0 : driver_->poller().Remove(Fd(info)).error());
+    if (driver_ == nullptr || driver_->closing()) return Code(info, 0);
+    return Code(info, driver_->poller().Remove(Fd(info.Env(), info[0])).error());
   }
 
   void Close(const Napi::CallbackInfo&) {
@@ -77,12 +83,11 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     Unref();
   }
 
-  static int Fd(const Napi::CallbackInfo& info) {
-    return info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
-  }
-
-  static uint32_t Uint(const Napi::CallbackInfo& info, size_t i) {
-    return info[i].IsNumber() ? info[i].As<Napi::Number>().Uint32Value() : UINT32_MAX;
+  // 32 bits, which TypeScript reads back from the event as a signed integer.
+  static std::optional<uint32_t> Bits(napi_env env, napi_value value) {
+    const std::optional<int32_t> with_sign = Integer<int32_t>(env, value);
+    if (with_sign) return static_cast<uint32_t>(*with_sign);
+    return Integer<uint32_t>(env, value);
   }
 
   static Napi::Value Code(const Napi::CallbackInfo& info, int error) {

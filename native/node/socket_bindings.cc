@@ -52,17 +52,17 @@ napi_value OpenSocket(napi_env env, napi_callback_info info) {
 template <int (*Apply)(int, const Address&)>
 napi_value WithAddress(napi_env env, napi_callback_info info) {
   Args<3> args(env, info);
-  const uint32_t port = args.Uint(2);
-  if (port > UINT16_MAX) return Number(env, -EINVAL);
-  const Result<Address> address = Address::Parse(args.Text(1).c_str(), static_cast<uint16_t>(port));
-  return Number(env, address.ok() ? Apply(args.Int(0), address.value()) : address.status().code());
+  const std::optional<uint16_t> port = args.Integer<uint16_t>(2);
+  if (!port) return Number(env, -EINVAL);
+  const Result<Address> address = Address::Parse(args.Text(1).c_str(), *port);
+  return Number(env, address.ok() ? Apply(args.Fd(0), address.value()) : address.status().code());
 }
 
 // { family, address, port }, or -errno
 template <Result<Address> (*Ask)(int)>
 napi_value AddressOf(napi_env env, napi_callback_info info) {
   Args<1> args(env, info);
-  const Result<Address> asked = Ask(args.Int(0));
+  const Result<Address> asked = Ask(args.Fd(0));
   if (!asked.ok()) return Number(env, asked.status().code());
   const Address& address = asked.value();
   const int family = address.family();
@@ -76,74 +76,93 @@ napi_value AddressOf(napi_env env, napi_callback_info info) {
 
 napi_value ListenOn(napi_env env, napi_callback_info info) {
   Args<2> args(env, info);
-  return Number(env, Listen(args.Int(0), args.Int(1)));
+  const std::optional<int32_t> backlog = args.Integer<int32_t>(1);
+  return Number(env, backlog ? Listen(args.Fd(0), *backlog) : -EINVAL);
 }
 
 napi_value AcceptFrom(napi_env env, napi_callback_info info) {
   Args<1> args(env, info);
-  return Opened(env, Accept(args.Int(0)));
+  return Opened(env, Accept(args.Fd(0)));
 }
 
-bool IsOption(int option) { return option >= 0 && option < kSocketOptions; }
+// The option of that number; none if there is no such option.
+std::optional<SocketOption> OptionAt(std::optional<int32_t> number) {
+  if (!number || *number < 0 || *number >= kSocketOptions) return {};
+  return static_cast<SocketOption>(*number);
+}
 
 napi_value SetSocketOption(napi_env env, napi_callback_info info) {
   Args<3> args(env, info);
-  const int option = args.Int(1);
-  if (!IsOption(option)) return Number(env, -ENOPROTOOPT);
-  return Number(env, SetOption(args.Int(0), static_cast<SocketOption>(option), args.Int(2)));
+  const std::optional<SocketOption> option = OptionAt(args.Integer<int32_t>(1));
+  const std::optional<int32_t> value = args.Integer<int32_t>(2);
+  if (!option || !value) return Number(env, -EINVAL);
+  return Number(env, SetOption(args.Fd(0), *option, *value));
 }
 
 napi_value GetSocketOption(napi_env env, napi_callback_info info) {
   Args<2> args(env, info);
-  const int option = args.Int(1);
-  if (!IsOption(option)) return Number(env, -ENOPROTOOPT);
-  return Number(env, GetOption(args.Int(0), static_cast<SocketOption>(option)));
+  const std::optional<SocketOption> option = OptionAt(args.Integer<int32_t>(1));
+  return Number(env, option ? GetOption(args.Fd(0), *option) : -EINVAL);
+}
+
+// The bytes that arguments 1 to 3, (array, offset, length), stand for.
+std::optional<Bytes> PartOf(napi_env env, const Args<4>& args) {
+  return Part(BytesOf(env, args.at(1)), args.Integer<uint32_t>(2), args.Integer<uint32_t>(3));
 }
 
 napi_value ReceiveInto(napi_env env, napi_callback_info info) {
   Args<4> args(env, info);
-  const Bytes into = Part(BytesOf(env, args.at(1)), args.Uint(2), args.Uint(3));
-  // 0 would say that the peer has finished.
-  if (into.length == 0) return Number(env, -EINVAL);
-  return Number(env, Receive(args.Int(0), into.data, into.length));
+  const std::optional<Bytes> into = PartOf(env, args);
+  // Into no bytes, 0 would say that the peer has finished.
+  if (!into || into->length == 0) return Number(env, -EINVAL);
+  return Number(env, Receive(args.Fd(0), into->data, into->length));
 }
 
 napi_value SendFrom(napi_env env, napi_callback_info info) {
   Args<4> args(env, info);
-  const Bytes from = Part(BytesOf(env, args.at(1)), args.Uint(2), args.Uint(3));
-  if (from.data == nullptr) return Number(env, -EINVAL);
-  return Number(env, Send(args.Int(0), from.data, from.length));
+  const std::optional<Bytes> from = PartOf(env, args);
+  return Number(env, from ? Send(args.Fd(0), from->data, from->length) : -EINVAL);
 }
 
 // sendVector(fd, chunks, skip)
 napi_value SendChunks(napi_env env, napi_callback_info info) {
   Args<3> args(env, info);
+  const std::optional<uint32_t> skip = args.Integer<uint32_t>(2);
   uint32_t count = 0;
-  if (args.at(1) == nullptr || napi_get_array_length(env, args.at(1), &count) != napi_ok)
+  if (!skip || args.at(1) == nullptr || napi_get_array_length(env, args.at(1), &count) != napi_ok) {
     return Number(env, -EINVAL);
+  }
   if (count > kVectorMax) count = kVectorMax;
+  // First all the elements, then where they lie: an element may be a getter, which is JavaScript
+  // and may take away the memory of the one before.
+  napi_value elements[kVectorMax];
+  for (uint32_t i = 0; i < count; i++) {
+    if (napi_get_element(env, args.at(1), i, &elements[i]) != napi_ok) return nullptr;
+  }
   iovec chunks[kVectorMax];
   for (uint32_t i = 0; i < count; i++) {
-    napi_value element = nullptr;
-    if (napi_get_element(env, args.at(1), i, &element) != napi_ok) return Number(env, -EINVAL);
-    Bytes bytes = BytesOf(env, element);
-    if (bytes.data == nullptr) return Number(env, -EINVAL);
-    if (i == 0) bytes = Part(bytes, args.Uint(2), UINT32_MAX);
-    chunks[i] = iovec{bytes.data, bytes.length};
+    const std::optional<Bytes> bytes = BytesOf(env, elements[i]);
+    if (!bytes) return Number(env, -EINVAL);
+    chunks[i] = iovec{bytes->data, bytes->length};
   }
-  return Number(env, SendVector(args.Int(0), chunks, count));
+  if (*skip > (count == 0 ? 0 : chunks[0].iov_len)) return Number(env, -EINVAL);
+  if (count > 0) {
+    chunks[0].iov_base = static_cast<uint8_t*>(chunks[0].iov_base) + *skip;
+    chunks[0].iov_len -= *skip;
+  }
+  return Number(env, SendVector(args.Fd(0), chunks, count));
 }
 
 napi_value ShutdownSocket(napi_env env, napi_callback_info info) {
   Args<2> args(env, info);
-  const int how = args.Int(1);
+  const int32_t how = args.Integer<int32_t>(1).value_or(-1);
   if (how != kShutRead && how != kShutWrite) return Number(env, -EINVAL);
-  return Number(env, Shutdown(args.Int(0), how));
+  return Number(env, Shutdown(args.Fd(0), how));
 }
 
 napi_value CloseFd(napi_env env, napi_callback_info info) {
   Args<1> args(env, info);
-  const int fd = args.Int(0);
+  const int fd = args.Fd(0);
   LedgerOf(env).LetGo(fd);
   return Number(env, Close(fd));
 }
