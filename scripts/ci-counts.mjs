@@ -31,5 +31,6 @@ for (const file of existsSync(native) ? readdirSync(native) : []) {
 
 // A step can fail without a test that did: a lint warning, a benchmark that ended early.
 if (failedSteps > 0 && failed === 0) failed = failedSteps
-console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+if (skipped > 0) console.log(`${skipped} skipped`)
+console.log(`${passed} passed, ${failed} failed`)
 process.exit(failed > 0 ? 1 : 0)
