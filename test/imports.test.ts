@@ -12,9 +12,10 @@ const TABLE: Record<string, readonly string[]> = {
   kernel: [],
   task: [],
   time: ['task'],
+  sync: ['task'],
   reactor: ['kernel'],
   runtime: ['task', 'time', 'reactor', 'kernel'],
-  io: ['runtime'],
+  io: ['runtime', 'sync'],
   net: ['io'],
   testing: ['net']
 }

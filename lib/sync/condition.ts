@@ -1,0 +1,120 @@
+/** Waiting, with a lock, for something to become true. */
+import { CoreactorError } from '../task/errors.js'
+import { op } from '../task/op.js'
+import { ambientTask } from '../task/ambient.js'
+import type { Coroutine, Op } from '../task/types.js'
+import { checkFunction, checkInteger } from '../task/validate.js'
+import { Mutex } from './mutex.js'
+import type { Permit } from './semaphore.js'
+import { shift, Waiting, type Line } from './waiting.js'
+
+class Notified extends Waiting<void> {
+  private readonly condition: Condition
+
+  /** It is in the line before the lock is released, or a notification could come in between and be lost. */
+  constructor(condition: Condition, line: Line<unknown>) {
+    super(line)
+    this.condition = condition
+    line.add(this)
+  }
+
+  protected override take(): boolean {
+    return false
+  }
+
+  /** The notification is for somebody: the next one gets it. */
+  protected override giveBack(): boolean {
+    this.condition.pass()
+    return true
+  }
+}
+
+/**
+ * A mutex, and tasks that wait for what it protects to change. `wait` releases the lock while it waits and has it again
+ * when it ends, however it ends: also when it is cancelled. Whoever changes the state calls `notify`.
+ *
+ * @example
+ * yield* condition.use(function* () {
+ *   yield* condition.waitFor(() => pending.length > 0)
+ *   handle(pending.shift())
+ * })
+ */
+export class Condition {
+  readonly mutex: Mutex
+  private readonly line: Line<Notified> = new Set()
+
+  constructor(mutex: Mutex = new Mutex()) {
+    this.mutex = mutex
+  }
+
+  /** Tasks that wait to be notified. */
+  get waiting(): number {
+    return this.line.size
+  }
+
+  /** Waits for the lock. The same as `mutex.lock()`. */
+  lock(): Op<Permit> {
+    return this.mutex.lock()
+  }
+
+  /** Runs a body with the lock. The same as `mutex.use(body)`. */
+  use: Mutex['use'] = (body) => this.mutex.use(body)
+
+  /**
+   * Releases the lock, waits until notified, and takes the lock again. Look at the state again afterwards, or use
+   * `waitFor`: somebody may have been quicker. Throws `ERR_COREACTOR_NOT_LOCKED` if the task does not hold the lock. On
+   * cancel it holds the lock again, and a notification goes to somebody else.
+   */
+  wait(): Op<void> {
+    return op(() => this.waitOnce())
+  }
+
+  /** Waits until `predicate` is true, which is looked at with the lock held: at first, and whenever notified. */
+  waitFor(predicate: () => boolean): Op<void> {
+    checkFunction('predicate', predicate)
+    return op(() => this.waitUntil(predicate))
+  }
+
+  /** Wakes the `count` that have waited longest. Throws `ERR_COREACTOR_NOT_LOCKED` if the lock is not held. */
+  notify(count = 1): void {
+    checkInteger('count', count, 1, Number.MAX_SAFE_INTEGER)
+    if (!this.mutex.locked) throw notLocked('notify')
+    for (let i = 0; i < count && this.line.size > 0; i++) this.pass()
+  }
+
+  /** Wakes everybody who waits. */
+  notifyAll(): void {
+    if (!this.mutex.locked) throw notLocked('notifyAll')
+    for (let n = this.line.size; n > 0; n--) this.pass()
+  }
+
+  /** @internal */
+  pass(): void {
+    shift(this.line)?.grant(undefined)
+  }
+
+  private *waitUntil(predicate: () => boolean): Coroutine<void> {
+    if (!this.mutex.locked) throw notLocked('waitFor')
+    while (!predicate()) yield* this.waitOnce()
+  }
+
+  private *waitOnce(): Coroutine<void> {
+    const { mutex } = this
+    if (!mutex.locked || (mutex.owner !== null && mutex.owner !== ambientTask())) throw notLocked('wait')
+    const lock = mutex.lockHeld as Permit
+    const notified = new Notified(this, this.line)
+    lock.release()
+    try {
+      yield* notified
+    } finally {
+      // Cancelled, it may not have begun to wait, or may have been notified all the same.
+      if (!notified.done) notified.retract()
+      // The same permit holds it again: whoever locked it releases what they have.
+      yield* mutex.relock(lock)
+    }
+  }
+}
+
+function notLocked(verb: string): CoreactorError {
+  return new CoreactorError('ERR_COREACTOR_NOT_LOCKED', `${verb}() needs the lock of the condition`)
+}

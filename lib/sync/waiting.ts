@@ -1,0 +1,60 @@
+/** The wait that everything in this room shares: in a line, first come first served, until somebody hands it something. */
+import { Leaf } from '../task/leaf.js'
+
+/** Those who wait, in the order in which they came. Joining and leaving take the same time however many there are. */
+export type Line<W> = Set<W>
+
+/** Takes the one who has waited longest out of the line. */
+export function shift<W>(line: Line<W>): W | undefined {
+  for (const first of line) {
+    line.delete(first)
+    return first
+  }
+  return undefined
+}
+
+export abstract class Waiting<T> extends Leaf<T> {
+  protected readonly line: Line<unknown>
+  /** What it was handed and has not completed with yet. */
+  private granted: { value: T } | null = null
+
+  constructor(line: Line<unknown>) {
+    super()
+    this.line = line
+  }
+
+  /** Completes at once, if that is possible. Called only when nobody is waiting who came before. */
+  protected abstract take(): boolean
+
+  /** It will not complete after all: `value` goes back to where it came from. False if it cannot. */
+  protected abstract giveBack(value: T): boolean
+
+  /** Hands it what it waits for. The caller has taken it out of the line. */
+  grant(value: T): void {
+    this.granted = { value }
+    this.wake()
+  }
+
+  protected override attempt(): boolean {
+    const { granted } = this
+    if (granted !== null) return this.complete(granted.value)
+    return this.line.size === 0 && this.take()
+  }
+
+  protected override arm(): void {
+    this.line.add(this)
+  }
+
+  override disarm(): void {
+    this.line.delete(this)
+  }
+
+  override retract(): boolean {
+    const { granted } = this
+    if (granted === null) return super.retract()
+    this.granted = null
+    if (this.giveBack(granted.value)) return true
+    this.granted = granted
+    return false
+  }
+}
