@@ -6,7 +6,7 @@ import { createConnection, type AddressInfo, type Socket } from 'node:net'
 import { setImmediate as nextIteration } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
-import { checkpoint, connect, listen, run, serve, spawn, type Connection } from 'coreactor'
+import { checkpoint, connect, listen, run, serve, spawn, type Connection, type Coroutine } from 'coreactor'
 import * as errno from '../lib/kernel/errno.js'
 import type { Kernel } from '../lib/kernel/kernel.js'
 import { READABLE } from '../lib/kernel/layout.js'
@@ -62,7 +62,7 @@ async function turnsMeanwhile(each: (i: number) => void = () => {}): Promise<num
   return ownRuntime().turns - before
 }
 
-function* echo(connection: Connection): Generator<unknown, void> {
+function* echo(connection: Connection): Coroutine<void> {
   for (let chunk; (chunk = yield* connection.readSome()) !== null; ) yield* connection.write(chunk)
 }
 

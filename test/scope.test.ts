@@ -11,6 +11,7 @@ import {
   timeout,
   TimeoutError,
   until,
+  type Coroutine,
   type Scope,
   type Task
 } from 'coreactor'
@@ -177,7 +178,7 @@ onEveryKernel('scopes', (kernel) => {
     let stack = ''
     await kernel.run(() =>
       scope(function* (tasks) {
-        function* deepInside(): Generator<unknown, void> {
+        function* deepInside(): Coroutine<void> {
           yield* sleep(1e6)
         }
         tasks.spawn(function* theBody() {
@@ -197,7 +198,7 @@ onEveryKernel('scopes', (kernel) => {
 
   it('cancelling a task ends it and what it started, and nothing else', async () => {
     const ended: string[] = []
-    const noted = function* (name: string, ms: number): Generator<unknown, void> {
+    const noted = function* (name: string, ms: number): Coroutine<void> {
       try {
         yield* sleep(ms)
         ended.push(`${name} slept`)
@@ -330,7 +331,7 @@ onEveryKernel('scopes', (kernel) => {
     const ended: string[] = []
     await kernel.run(() =>
       scope(function* (tasks) {
-        const sleeper = function* (name: string): Generator<unknown, void> {
+        const sleeper = function* (name: string): Coroutine<void> {
           try {
             yield* scope(function* (inner) {
               inner.signal.addEventListener('abort', () => {

@@ -1,6 +1,6 @@
 /** Tasks: how they start, step, join, fail and are told apart. */
 import { expect, it } from 'vitest'
-import { checkpoint, currentTask, run, sleep, spawn, until, type Task } from 'coreactor'
+import { checkpoint, currentTask, run, sleep, spawn, until, type Coroutine, type Task } from 'coreactor'
 import { deferred, onEveryKernel, thrownBy } from './support.js'
 
 onEveryKernel('tasks', (kernel) => {
@@ -89,6 +89,7 @@ onEveryKernel('tasks', (kernel) => {
 
   it('a bare yield throws a helpful error at once, where it was made', async () => {
     const error = await thrownBy(() =>
+      // @ts-expect-error
       kernel.run(function* forgetful() {
         yield sleep(1)
       })
@@ -98,6 +99,7 @@ onEveryKernel('tasks', (kernel) => {
   })
 
   it('a coroutine may catch the error of its bare yield and go on', async () => {
+    // @ts-expect-error
     const result = await kernel.run(function* () {
       try {
         yield 42
@@ -127,7 +129,7 @@ onEveryKernel('tasks', (kernel) => {
 
   it('a parked task shows the stack it is parked at, and does not move', async () => {
     await kernel.run(function* () {
-      function* innermost(): Generator<unknown, string> {
+      function* innermost(): Coroutine<string> {
         yield* sleep(5)
         return 'whole'
       }
@@ -238,7 +240,7 @@ it('operations can be awaited outside run', async () => {
 })
 
 it('a thousand generators waiting in one another give back the value through all of them', async () => {
-  function* nested(depth: number): Generator<unknown, number> {
+  function* nested(depth: number): Coroutine<number> {
     if (depth === 0) {
       yield* sleep(0)
       return 0

@@ -18,6 +18,7 @@ import {
   TimeoutError,
   until,
   type Connection,
+  type Coroutine,
   type Server
 } from 'coreactor'
 import { MemoryKernel } from 'coreactor/testing'
@@ -28,11 +29,11 @@ import { caught, onEveryKernel, pair, readAll, thrownBy } from './support.js'
 
 const HERE = { port: 0, host: '127.0.0.1' }
 
-function* echo(connection: Connection): Generator<unknown, void> {
+function* echo(connection: Connection): Coroutine<void> {
   for (let chunk; (chunk = yield* connection.readSome()) !== null; ) yield* connection.write(chunk)
 }
 
-function* ask(server: Server, question: string): Generator<unknown, string> {
+function* ask(server: Server, question: string): Coroutine<string> {
   const client = yield* connect({ port: server.address.port })
   yield* client.write(question)
   yield* client.closeWrite()
@@ -557,7 +558,7 @@ describe('the operating system', () => {
   })
 })
 
-function* failIfData(connection: Connection): Generator<unknown, void> {
+function* failIfData(connection: Connection): Coroutine<void> {
   const chunk = yield* connection.readSome()
   if (chunk === null) throw new Error('the end')
 }

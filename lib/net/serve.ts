@@ -5,11 +5,12 @@ import { ambientScope, requireTask } from '../task/ambient.js'
 import { delegate, enterScope } from '../task/enter-scope.js'
 import { Cancelled } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
+import { cancelOnAbort, checkSignal } from '../task/abort.js'
 import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
 import type { Task } from '../task/task.js'
 import type { Body, Coroutine, Op, Waiter } from '../task/types.js'
-import { checkFunction, checkInteger, checkMilliseconds, invalidType } from '../task/validate.js'
+import { checkFunction, checkInteger, checkMilliseconds } from '../task/validate.js'
 import { timeout, TimeoutError } from '../time/timeout.js'
 import { acceptPatiently } from './accept-policy.js'
 import type { Connection } from './connection.js'
@@ -123,18 +124,16 @@ export class Server {
 
   /** The server's own task: a scope that holds the acceptor and the handlers. */
   private *run(signal: AbortSignal | undefined): Coroutine<void> {
-    let abort: (() => void) | undefined
+    let forget: (() => void) | undefined
     try {
       yield* enterScope(this.acceptAll.bind(this), {
         entered: (handlers) => {
           this.handlers = handlers
-          abort = () => handlers.cancel(signal?.reason)
-          if (signal?.aborted === true) abort()
-          else signal?.addEventListener('abort', abort, { once: true })
+          if (signal !== undefined) forget = cancelOnAbort(handlers, signal)
         }
       })
     } finally {
-      if (abort !== undefined) signal?.removeEventListener('abort', abort)
+      forget?.()
       this.handlers = null
       this.listener.handle.close()
     }
@@ -195,7 +194,7 @@ export function serve(options: ServeOptions, handler: Handler): Op<Server> {
   const { limit, onError, signal } = options
   if (limit !== undefined && limit !== Infinity) checkInteger('options.limit', limit, 1, Number.MAX_SAFE_INTEGER)
   if (onError !== undefined) checkFunction('options.onError', onError)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidType('options.signal', 'an AbortSignal', signal)
+  if (signal !== undefined) checkSignal(signal)
   return op(function* () {
     const listener = yield* listening
     return new Server(listener, handler, options, ambientScope())

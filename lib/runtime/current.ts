@@ -1,8 +1,10 @@
 /** Which runtime an operation belongs to, and the one that this thread has of its own. */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { nativeKernel } from '../kernel/native.js'
-import { ambientScope, installAmbience, type AsyncContext } from '../task/ambient.js'
-import type { Task } from '../task/task.js'
+import { ambientScope, installAmbience } from '../task/ambient.js'
+import { installDebug } from '../task/debug.js'
+import { contexts, nodeAsyncContext } from './async-context.js'
+import { environment } from './environment.js'
+import { GuardRails } from './guard-rails.js'
 import { Runtime } from './runtime.js'
 
 let own: Runtime | null = null
@@ -18,16 +20,11 @@ export function currentRuntime(): Runtime {
   return ambientScope().scheduler.host as Runtime
 }
 
-/** Node keeps async hooks on once a store was entered: 150 ns an await on Node 20 and 22. So only async bodies make one. */
-function nodeAsyncContext(): AsyncContext {
-  const storage = new AsyncLocalStorage<Task>()
-  return {
-    run: (task, body) => storage.run(task, body),
-    task: () => storage.getStore() ?? null
-  }
-}
+// With the clock of the operating system: what it measures is real time, whatever kernel the tasks run on.
+if (environment.debug) installDebug(new GuardRails(() => ownRuntime().now()))
 
 installAmbience({
   asyncContext: nodeAsyncContext,
+  contexts,
   backgroundScope: () => ownRuntime().background
 })

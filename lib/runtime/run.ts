@@ -1,10 +1,14 @@
 /** The way into the library: a main body, and a promise of its end. */
 import type { Kernel } from '../kernel/kernel.js'
-import { enterScope } from '../task/enter-scope.js'
+import { checkSignal } from '../task/abort.js'
+import { current } from '../task/ambient.js'
+import { enterAbortable, enterScope } from '../task/enter-scope.js'
 import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
-import type { Body } from '../task/types.js'
-import { checkFunction, invalidType } from '../task/validate.js'
+import type { Task } from '../task/task.js'
+import type { Body, Coroutine } from '../task/types.js'
+import { randomFrom } from '../task/random.js'
+import { checkFunction, checkInteger, invalidValue } from '../task/validate.js'
 import { ownRuntime } from './current.js'
 import { Runtime } from './runtime.js'
 
@@ -13,6 +17,12 @@ export interface RunOptions {
   signal?: AbortSignal | undefined
   /** Another operating system than this one, for tests: see `coreactor/testing`. */
   kernel?: Kernel | undefined
+  /**
+   * With `kernel`: tasks that are ready run in a random order, which the seed decides, and not in the order in which they
+   * became ready. What must not depend on that order is found out by trying many seeds. The environment variable
+   * `COREACTOR_SEED` does the same for everything in the process: a number, or `random`, which prints the one it chose.
+   */
+  seed?: number | undefined
 }
 
 /**
@@ -33,28 +43,26 @@ export interface RunOptions {
  */
 export function run<T>(main: Body<[Scope], T>, options: RunOptions = {}): Promise<T> {
   checkFunction('main', main)
-  const { signal, kernel } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidType('options.signal', 'an AbortSignal', signal)
+  const { signal, kernel, seed } = options
+  if (seed !== undefined) checkInteger('options.seed', seed, 0, 0xffff_ffff)
+  if (seed !== undefined && kernel === undefined) throw invalidValue('options.seed', 'needs a kernel of its own', seed)
+  if (signal !== undefined) checkSignal(signal)
   const runtime = kernel === undefined ? ownRuntime() : new Runtime(kernel)
+  if (seed !== undefined) runtime.scheduler.random = randomFrom(seed)
 
   const ended = runtime.background.promise(
     op(function* () {
-      let abort: (() => void) | undefined
-      try {
-        return yield* enterScope(main, {
-          entered(scope) {
-            abort = () => scope.cancel(signal?.reason)
-            if (signal?.aborted === true) abort()
-            else signal?.addEventListener('abort', abort, { once: true })
-          },
-          absorbed() {
-            if (signal?.aborted === true) throw signal.reason
-          }
-        })
-      } finally {
-        if (abort !== undefined) signal?.removeEventListener('abort', abort)
-      }
+      ;(current as Task).name = main.name || 'main'
+      const inRoot = (root: Scope): Coroutine<T> => runMain(main, root)
+      return yield* signal === undefined ? enterScope(inRoot) : enterAbortable(inRoot, signal)
     })
   )
   return kernel === undefined ? ended : ended.finally(() => runtime.close())
+}
+
+/** The root scope is around that of main, and holds the background tasks, which end when main has. */
+function* runMain<T>(main: Body<[Scope], T>, root: Scope): Coroutine<T> {
+  const result = yield* enterScope(main)
+  root.cancel('main has ended')
+  return result
 }

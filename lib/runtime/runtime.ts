@@ -1,8 +1,11 @@
 /** The turn, and what it is made of: one kernel, one reactor, one clock, one queue of tasks. */
 import type { Kernel } from '../kernel/kernel.js'
 import { Reactor } from '../reactor/reactor.js'
+import { debug } from '../task/debug.js'
 import { Scheduler } from '../task/scheduler.js'
 import { Scope } from '../task/scope.js'
+import { runTurn } from './async-context.js'
+import { environment } from './environment.js'
 import { Timers, type TimeHost } from '../time/timers.js'
 
 /** Something with output that waits for the end of the turn. */
@@ -27,7 +30,9 @@ export class Runtime implements TimeHost {
   constructor(kernel: Kernel) {
     this.kernel = kernel
     this.reactor = new Reactor(kernel)
-    kernel.open((count) => this.turn(count))
+    this.scheduler.random = environment.random(kernel)
+    const turn = (count: number): number => this.turn(count)
+    kernel.open((count) => runTurn(turn, count))
   }
 
   /** Stops taking turns. For a runtime on a kernel of its own, once nothing runs in it any more. */
@@ -51,6 +56,7 @@ export class Runtime implements TimeHost {
   keepAlive(alive: boolean): void {
     if (alive) this.kernel.ref()
     else this.kernel.unref()
+    if (!alive && debug !== null) debug.idle()
   }
 
   /** Where an exception of a callback would end up: the task that failed has nobody who waits for it. */

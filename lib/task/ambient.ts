@@ -16,6 +16,22 @@ export function setCurrent(task: Task | null): void {
   current = task
 }
 
+/** What Node's AsyncLocalStorage instances hold: captured when a task is made, kept up while it runs. */
+export interface Context {
+  /** Runs a step of the task in it. What the step changes is there in the next one. */
+  step(task: Task): void
+}
+
+/** Where they come from. Null as long as nobody in this thread uses any. */
+export interface Contexts {
+  /** That of whoever calls. */
+  capture(): Context | null
+  /** For a task that has none and is about to run. */
+  late(): Context | null
+  /** For a task that has just run without one: what it has stored meanwhile. */
+  afterStep(): Context | null
+}
+
 /** Carries the task of an async function through its awaits. */
 export interface AsyncContext {
   run<R>(task: Task, body: () => R): R
@@ -25,6 +41,7 @@ export interface AsyncContext {
 /** What the runtime provides to this room, once per thread. */
 export interface Ambience {
   asyncContext(): AsyncContext
+  readonly contexts: Contexts
   /** The scope of operations awaited outside any task. It never ends and is never cancelled. */
   backgroundScope(): Scope
 }
@@ -34,12 +51,16 @@ let asyncContext: AsyncContext | null = null
 
 export function installAmbience(provided: Ambience): void {
   ambience = provided
+  contexts = provided.contexts
 }
 
 export function runAsync<R>(task: Task, body: () => R): R {
   asyncContext ??= (ambience as Ambience).asyncContext()
   return asyncContext.run(task, body)
 }
+
+/** @internal Set once, before the first task. */
+export let contexts: Contexts
 
 /** The running task, or null outside any. */
 export function ambientTask(): Task | null {

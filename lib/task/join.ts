@@ -25,3 +25,29 @@ export class Join<T> extends Leaf<T> {
     this.joined.removeJoiner(this)
   }
 }
+
+/** The same for whoever must not go on before: not cancellable, and the outcome is looked at afterwards. */
+export class Ended extends Leaf<void> {
+  private readonly awaited: Task
+
+  constructor(awaited: Task) {
+    super()
+    this.awaited = awaited
+  }
+
+  override get committed(): boolean {
+    return true
+  }
+
+  protected override attempt(): boolean {
+    return this.awaited.ended && this.complete(undefined)
+  }
+
+  protected override arm(): void {
+    this.awaited.addJoiner(this)
+  }
+
+  override disarm(): void {
+    this.awaited.removeJoiner(this)
+  }
+}

@@ -5,9 +5,10 @@
  * Subclasses say how to try (`attempt`), how to wait (`arm`) and how to call the wait off (`disarm`).
  */
 import { ambientScope, current } from './ambient.js'
+import { debug } from './debug.js'
 import { CoreactorError } from './errors.js'
 import type { Task } from './task.js'
-import { CANCEL, PROBE, RESUME, type Op, type Signal, type Waiter } from './types.js'
+import { CANCEL, PROBE, RESUME, type Op, type Parked, type Signal, type Waiter } from './types.js'
 
 export abstract class Leaf<T> implements Op<T>, Waiter {
   /** IteratorResult. Invariant: true exactly when the operation has completed. */
@@ -17,6 +18,10 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
   /** Invariant: the task that is parked on this leaf; null when none is. */
   task: Task | null = null
 
+  constructor() {
+    if (debug !== null) debug.created(this)
+  }
+
   /** Completes if that is possible now: sets the result with `complete` and returns true. May throw. Never waits. */
   protected abstract attempt(): boolean
 
@@ -25,6 +30,15 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
 
   /** Undoes `arm`: nothing will call `wake` any more, and nothing of the operation has happened. */
   abstract disarm(): void
+
+  /**
+   * Undoes a wake-up that nobody has acted on yet, so that the operation has not happened. False: it has, and will
+   * complete. To be overridden by what is handed something when it is woken.
+   */
+  retract(): boolean {
+    this.disarm()
+    return true
+  }
 
   /** It was driven in a cancelled scope and will not happen. For what must be done all the same: freeing something. */
   protected refused(): void {}
@@ -44,8 +58,8 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
     this.task?.wake()
   }
 
-  [Symbol.iterator](): Iterator<unknown, T, unknown> {
-    return this as unknown as Iterator<unknown, T, unknown>
+  [Symbol.iterator](): Iterator<Parked, T, unknown> {
+    return this as unknown as Iterator<Parked, T, unknown>
   }
 
   next(signal?: Signal): this {
@@ -101,6 +115,7 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
   protected driver(): Task {
     if (this.done || this.value !== undefined) throw reused()
     if (current === null) throw new Error('coreactor: an operation was advanced outside a task')
+    if (debug !== null) debug.driven(this)
     return current
   }
 

@@ -1,5 +1,6 @@
 /** Operations that are made of other operations, or of none. */
 import { ambientScope } from './ambient.js'
+import { debug } from './debug.js'
 import { Leaf, reused } from './leaf.js'
 import type { Coroutine, Op } from './types.js'
 
@@ -9,11 +10,13 @@ class Composed<T> implements Op<T> {
 
   constructor(body: () => Coroutine<T>) {
     this.body = body
+    if (debug !== null) debug.created(this)
   }
 
   [Symbol.iterator](): Coroutine<T> {
     const { body } = this
     if (body === null) throw reused()
+    if (debug !== null) debug.driven(this)
     this.body = null
     return body()
   }

@@ -2,7 +2,8 @@
  * The queue of ready tasks, and the budget that keeps one of them from starving the others.
  * Knows nothing of fds, clocks or Node: what it needs from outside is its `SchedulerHost`.
  */
-import { setCurrent } from './ambient.js'
+import { contexts, setCurrent } from './ambient.js'
+import { debug } from './debug.js'
 import type { Task } from './task.js'
 
 /** What a scheduler needs from the runtime that it runs in. */
@@ -36,6 +37,10 @@ export class Scheduler {
   private budgetStart = -1
   /** Tasks that have been made and have not ended. */
   private liveTasks = 0
+  /** Steps run, ever. */
+  steps = 0
+  /** Draws 32 bits. Null: ready tasks run in the order in which they became ready. Otherwise in a random one. */
+  random: (() => number) | null = null
 
   constructor(host: SchedulerHost) {
     this.host = host
@@ -60,6 +65,7 @@ export class Scheduler {
   /** Runs the tasks that are ready now. Those that become ready meanwhile run next turn. */
   runReady(): void {
     for (let remaining = this.size; remaining > 0; remaining--) {
+      if (this.random !== null) this.shuffle(remaining, this.random)
       const task = this.ring[this.head] as Task
       this.ring[this.head] = null
       this.head = (this.head + 1) & (this.ring.length - 1)
@@ -67,9 +73,31 @@ export class Scheduler {
       this.budget = BUDGET_OPERATIONS
       this.budgetStart = -1
       setCurrent(task)
-      task.run()
+      if (debug === null) this.step(task)
+      else debug.step(task, () => this.step(task))
     }
     setCurrent(null)
+  }
+
+  private step(task: Task): void {
+    this.steps++
+    task.context ??= contexts.late()
+    if (task.context === null) {
+      task.run()
+      task.context = contexts.afterStep()
+    } else {
+      task.context.step(task)
+    }
+  }
+
+  /** Puts a random one of the next `remaining` tasks at the head. */
+  private shuffle(remaining: number, random: () => number): void {
+    const { ring, head } = this
+    const mask = ring.length - 1
+    const chosen = (head + (random() % remaining)) & mask
+    const task = ring[chosen] as Task
+    ring[chosen] = ring[head] as Task
+    ring[head] = task
   }
 
   /** Counts one operation of the running task. True = it has had its share, and parks until the next turn. */

@@ -4,11 +4,22 @@
  * Cancelling marks the scope and every scope below it, and interrupts the tasks that are parked in them. A scope knows
  * nothing of time; deadlines cancel it from outside.
  */
-import { CoreactorError } from './errors.js'
+import { ambientTask } from './ambient.js'
+import { CoreactorError, type Failure } from './errors.js'
 import type { Scheduler } from './scheduler.js'
 import { AwaitTask, Task } from './task.js'
+import { StartingTask, start, type StartBody } from './start.js'
 import type { Body, Op, Waiter } from './types.js'
 import { checkFunction } from './validate.js'
+
+/** @internal A cancellation on its way down the tree. */
+export interface Cancellation {
+  readonly reason: unknown
+  readonly origin: Task | null
+  readonly retract: boolean
+  /** Whose signals are to be aborted when the tree has been walked. */
+  readonly controllers: AbortController[]
+}
 
 export class Scope {
   /** @internal */
@@ -23,10 +34,12 @@ export class Scope {
   cancelRequested = false
   /** @internal The first reason wins. */
   cancelReason: unknown = undefined
+  /** @internal Who gave it. */
+  cancelOrigin: Task | null = null
   /** Invariant: true exactly when `cancel` was called on this very scope. */
   private ownCancel = false
-  /** Errors of children, in the order of their ends. */
-  private errors: unknown[] | null = null
+  /** Of children, in the order of their ends. */
+  private failures: Failure[] | null = null
   /** Invariant: a list through nextSibling of the tasks whose owner this is and that have not ended. */
   private firstChild: Task | null = null
   /** Invariant: a list through nextScope of the open scopes whose parent this is. */
@@ -49,13 +62,34 @@ export class Scope {
     parent.linkScope(this)
     this.cancelRequested = parent.cancelRequested
     this.cancelReason = parent.cancelReason
+    this.cancelOrigin = parent.cancelOrigin
   }
 
   /** Starts a task that this scope waits for. It first runs later in the turn, never inside this call. */
   spawn<A extends unknown[], T>(body: Body<A, T>, ...args: A): Task<T> {
     checkFunction('body', body)
-    if (this.left) throw new CoreactorError('ERR_COREACTOR_SCOPE_ENDED', 'the scope has ended: it takes no more tasks')
+    this.checkOpen()
     return Task.spawn(this, body, args)
+  }
+
+  /**
+   * Starts a task, and completes with the value that it reports by calling its first argument, `started`: a server that
+   * listens, a worker that has connected. From then on it is a task like any other. Until then its error is thrown here
+   * (`ERR_COREACTOR_NOT_STARTED` if it ends without reporting), and cancelling this wait cancels it and waits for its end.
+   *
+   * @example
+   * const port = yield* tasks.start(function* (started: (port: number) => void) {
+   *   const listener = yield* listen({ port: 0 })
+   *   started(listener.address.port)
+   *   for (;;) tasks.spawn(serveOne, yield* listener.accept())
+   * })
+   */
+  start<V, A extends unknown[]>(body: StartBody<V, A>, ...args: A): Op<V> {
+    checkFunction('body', body)
+    return start(() => {
+      this.checkOpen()
+      return new StartingTask<V>(this, body, args)
+    })
   }
 
   /**
@@ -63,13 +97,20 @@ export class Scope {
    * wins; later ones do nothing. Operations that have completed already stay completed.
    */
   cancel(reason?: unknown): void {
+    this.cancelBy(reason, ambientTask(), false)
+  }
+
+  /**
+   * @internal `retract`: also what has been woken and not resumed is called off. So an operation that loses a race has
+   * not happened, where otherwise it would complete and its result be lost.
+   */
+  cancelBy(reason: unknown, origin: Task | null, retract: boolean): void {
     if (this.ownCancel) return
     this.ownCancel = true
     if (this.cancelRequested) return
     const controllers: AbortController[] = []
-    this.propagate(reason, controllers)
-    // Last: abort listeners are somebody's code, and may well change the tree that has just been walked.
-    for (const controller of controllers) controller.abort(reason)
+    this.propagate({ reason, origin, retract, controllers })
+    abortAll(controllers, reason)
   }
 
   /** Whether this scope, or one that it is in, has been cancelled. */
@@ -136,17 +177,28 @@ export class Scope {
     this.emptied = waiter
   }
 
+  /** @internal It has been left. */
+  get closed(): boolean {
+    return this.left
+  }
+
   /** @internal Whether the cancellation that ends the body is this scope's own, and not one from further out. */
   get absorbs(): boolean {
     return this.ownCancel && !(this.parent as Scope).cancelRequested
   }
 
-  /** @internal Leaves the tree, and gives the errors of the children. */
-  leave(): readonly unknown[] {
+  /** @internal Leaves the tree, and tells how children have failed. */
+  leave(): readonly Failure[] {
     this.left = true
     ;(this.host as Task).scope = this.parent as Scope
     ;(this.parent as Scope).unlinkScope(this)
-    return this.errors ?? []
+    return this.failures ?? []
+  }
+
+  /** @internal The outermost scope that this one is in, beside the background: the one that `run` opened. */
+  get root(): Scope {
+    const { parent } = this
+    return parent === null || parent.parent === null ? this : parent.root
   }
 
   private close(task: Task): void {
@@ -164,26 +216,46 @@ export class Scope {
   }
 
   private childFailed(task: Task): void {
-    const error = task.failure
+    const failure = task.failure()
     if (this.parent === null) {
-      this.scheduler.host.uncaught(error)
+      this.scheduler.host.uncaught(failure.error)
       return
     }
-    ;(this.errors ??= []).push(error)
-    this.cancel(error)
+    ;(this.failures ??= []).push(failure)
+    this.cancelBy(failure.error, task, false)
   }
 
-  private propagate(reason: unknown, controllers: AbortController[]): void {
+  private checkOpen(): void {
+    if (this.left) throw new CoreactorError('ERR_COREACTOR_SCOPE_ENDED', 'the scope has ended: it takes no more tasks')
+  }
+
+  private propagate(cancellation: Cancellation): void {
+    const { reason, origin, retract, controllers } = cancellation
     this.cancelRequested = true
     this.cancelReason = reason
+    this.cancelOrigin = origin
     if (this.controller !== null) controllers.push(this.controller)
     for (let task = this.firstChild; task !== null; task = task.nextSibling) {
-      if (task.scope === this) task.interrupt()
+      if (task.scope === this) task.interrupt(retract)
     }
-    if (this.host !== null && this.host.scope === this) this.host.interrupt()
+    if (this.host !== null && this.host.scope === this) this.host.interrupt(retract)
     for (let scope = this.firstScope; scope !== null; scope = scope.nextScope) {
-      if (!scope.cancelRequested) scope.propagate(reason, controllers)
+      if (!scope.cancelRequested) scope.arrive(cancellation)
     }
+  }
+
+  /** The scope that this one is in has been cancelled. */
+  protected arrive(cancellation: Cancellation): void {
+    this.propagate(cancellation)
+  }
+
+  /** Lets in the cancellation of the scope that this one is in, if there is one. */
+  protected admit(): void {
+    const { cancelRequested, cancelReason: reason, cancelOrigin: origin } = this.parent as Scope
+    if (!cancelRequested || this.cancelRequested) return
+    const controllers: AbortController[] = []
+    this.propagate({ reason, origin, retract: false, controllers })
+    abortAll(controllers, reason)
   }
 
   private linkScope(scope: Scope): void {
@@ -198,4 +270,9 @@ export class Scope {
     else scope.previousScope.nextScope = scope.nextScope
     if (scope.nextScope !== null) scope.nextScope.previousScope = scope.previousScope
   }
+}
+
+/** Last: abort listeners are somebody's code, and may well change the tree that has just been walked. */
+function abortAll(controllers: readonly AbortController[], reason: unknown): void {
+  for (const controller of controllers) controller.abort(reason)
 }

@@ -1,11 +1,12 @@
 /** A coroutine that the scheduler runs: the only place that calls `next()`, and the handle its owner holds. */
-import { current, runAsync, setCurrent } from './ambient.js'
-import { Cancelled, CoreactorError, TaskCancelledError } from './errors.js'
+import { ambientTask, contexts, current, runAsync, setCurrent, type Context } from './ambient.js'
+import { debug } from './debug.js'
+import { Cancelled, CoreactorError, TaskCancelledError, type Failure } from './errors.js'
 import { Join } from './join.js'
 import type { Leaf } from './leaf.js'
 import type { Scope } from './scope.js'
 import type { Scheduler } from './scheduler.js'
-import { CANCEL, isCoroutineFunction, PROBE, RESUME, type Body, type Coroutine, type Op, type Signal, type Waiter } from './types.js'
+import { CANCEL, isCoroutineFunction, PROBE, RESUME, type Body, type Coroutine, type Op, type Parked, type Signal, type Waiter } from './types.js'
 import { Promised } from './until.js'
 
 /** What a task does next. The first five are "ready" or running; exactly one of the last three is its end. */
@@ -26,8 +27,8 @@ export interface Steps {
   throw?(error: unknown): IteratorResult<unknown, unknown>
 }
 
-/** The body of a task that has not run yet. */
-class Start {
+/** @internal The body of a task that has not run yet. */
+export class Start {
   private readonly body: Body<unknown[], unknown>
   private readonly args: unknown[]
 
@@ -65,6 +66,10 @@ export class Task<T = unknown> implements Op<T> {
   protected held: unknown = null
   /** Who waits for the end: nothing, one waiter, or a list of them. */
   private joiners: Waiter | Waiter[] | null = null
+  /** @internal Node's async context in which it runs; null while nobody uses any. */
+  context: Context | null
+  /** @internal The values of task locals: never changed, only replaced. */
+  locals: ReadonlyMap<object, unknown> | null
   /** @internal Written by a leaf that is resumed with PROBE. */
   declare parkedStack: string | undefined
 
@@ -74,13 +79,23 @@ export class Task<T = unknown> implements Op<T> {
     this.scope = owner
     this.steps = steps
     this.givenName = name
+    this.context = contexts.capture()
+    this.locals = ambientTask()?.locals ?? null
     owner.adopt(this)
+    if (debug !== null) debug.spawned(this)
   }
 
   /** @internal A task that becomes ready now and begins later in the turn. */
   static spawn<A extends unknown[], T>(owner: Scope, body: Body<A, T>, args: A): Task<T> {
     const start = new Start(body as unknown as Body<unknown[], unknown>, args)
     const task = new Task<T>(owner, start, body.name)
+    owner.scheduler.enqueue(task)
+    return task
+  }
+
+  /** @internal The same for an operation, without a coroutine around it. */
+  static drive<T>(owner: Scope, op: Op<T>): Task<T> {
+    const task = new Task<T>(owner, op[Symbol.iterator]() as unknown as Steps, '')
     owner.scheduler.enqueue(task)
     return task
   }
@@ -92,6 +107,22 @@ export class Task<T = unknown> implements Op<T> {
 
   set name(name: string) {
     this.givenName = String(name)
+  }
+
+  /** `name#id`. */
+  get label(): string {
+    return `${this.name}#${this.id}`
+  }
+
+  /** The task in whose scope it was spawned: it cannot end before this one. Null for those of the root. */
+  get parent(): Task | null {
+    return this.owner.host
+  }
+
+  /** How it has ended; null while it has not. */
+  get outcome(): 'returned' | 'failed' | 'cancelled' | null {
+    if (this.phase < RETURNED) return null
+    return this.phase === RETURNED ? 'returned' : this.phase === FAILED ? 'failed' : 'cancelled'
   }
 
   get state(): 'ready' | 'parked' | 'ended' {
@@ -117,7 +148,7 @@ export class Task<T = unknown> implements Op<T> {
   }
 
   /** Waits for the end: its result, its error, or `TaskCancelledError`. A cancelled wait leaves the task alone. */
-  [Symbol.iterator](): Iterator<unknown, T, unknown> {
+  [Symbol.iterator](): Iterator<Parked, T, unknown> {
     return new Join<T>(this)[Symbol.iterator]()
   }
 
@@ -156,11 +187,14 @@ export class Task<T = unknown> implements Op<T> {
     this.scheduler.enqueue(this)
   }
 
-  /** @internal The scope it is in was cancelled. What has completed already stays completed. */
-  interrupt(): void {
-    if (this.phase !== PARKED) return
+  /** @internal The scope it is in was cancelled. What has completed already stays completed, unless it is to `retract`. */
+  interrupt(retract: boolean): void {
     const leaf = this.held as Leaf<unknown>
-    if (leaf.committed) return
+    if (this.phase === READY) {
+      if (retract && !leaf.committed && leaf.retract()) this.phase = CANCELLING
+      return
+    }
+    if (this.phase !== PARKED || leaf.committed) return
     // First: calling a wait off may wake whoever waits there, as closing an fd does.
     this.phase = CANCELLING
     leaf.disarm()
@@ -169,7 +203,7 @@ export class Task<T = unknown> implements Op<T> {
 
   /** @internal The error with which the operation that runs now ends. Made inside it, so that it has its stack. */
   cancellation(): Cancelled {
-    return new Cancelled(this.scope.cancelReason)
+    return new Cancelled(this.scope.cancelReason, this.scope.cancelOrigin)
   }
 
   /**
@@ -189,16 +223,20 @@ export class Task<T = unknown> implements Op<T> {
     else this.run(bareYield(this, result.value))
   }
 
-  /** @internal The result of an ended task; throws its error. */
+  /**
+   * The result of a task that has ended; throws the error with which it failed, `TaskCancelledError` if it was cancelled,
+   * and `ERR_COREACTOR_TASK_NOT_ENDED` if it has not ended. To wait for the end, `yield*` or `await` the task.
+   */
   result(): T {
     if (this.phase === RETURNED) return this.held as T
-    if (this.phase === CANCELLED) throw new TaskCancelledError(`${this.name}#${this.id}`, this.held)
-    throw this.held
+    if (this.phase === CANCELLED) throw new TaskCancelledError(this.label, this.held)
+    if (this.phase === FAILED) throw this.held
+    throw new CoreactorError('ERR_COREACTOR_TASK_NOT_ENDED', `the task ${this.label} has not ended`)
   }
 
-  /** @internal The error of a failed task. */
-  get failure(): unknown {
-    return this.held
+  /** @internal How it has failed. */
+  failure(error = this.held): Failure {
+    return { error, task: this.label, spawnedAt: debug?.spawnedAt(this) }
   }
 
   /** @internal */
@@ -248,6 +286,8 @@ export class Task<T = unknown> implements Op<T> {
     this.held = held
     this.steps = null
     this.joiners = null
+    this.context = null
+    this.locals = null
     this.owner.childEnded(this, phase === FAILED && this.reportsToOwner)
     if (joiners === null) return
     if (Array.isArray(joiners)) for (const joiner of joiners) joiner.wake()
@@ -292,10 +332,10 @@ function bareYield(task: Task, value: unknown): CoreactorError {
 }
 
 /** @internal What a body returned, as something a coroutine can delegate to. */
-export function stepsOf<T>(returned: Coroutine<T> | PromiseLike<T>): Iterable<unknown, T> {
+export function stepsOf<T>(returned: Coroutine<T> | PromiseLike<T>): Iterable<Parked, T> {
   if (returned !== null && typeof returned === 'object') {
-    if (Symbol.iterator in returned) return returned as Iterable<unknown, T>
-    if ('then' in returned) return new Promised(returned, false) as Iterable<unknown, T>
+    if (Symbol.iterator in returned) return returned as Iterable<Parked, T>
+    if ('then' in returned) return new Promised(returned, false) as Iterable<Parked, T>
   }
   throw new CoreactorError(
     'ERR_COREACTOR_NOT_A_BODY',

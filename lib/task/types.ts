@@ -1,18 +1,25 @@
 /** The types that every operation and every body of a task share. */
 
+declare const parked: unique symbol
+
+/**
+ * What a coroutine yields when it parks: for the scheduler only. `yield*` of an operation has it among the types that the
+ * coroutine yields, and nothing else does; so a bare `yield`, where the star was forgotten, does not compile as a body.
+ */
+export interface Parked {
+  readonly [parked]: true
+}
+
 /**
  * An operation: lazy, driven once. `yield* op` inside a coroutine, `await op` anywhere else; both give its result or
  * throw its error. Until then it has done nothing.
  */
 export interface Op<T> extends PromiseLike<T> {
-  // `any` for what is yielded: a coroutine may delegate to operations of every kind. The result type is exact.
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  [Symbol.iterator](): Iterator<any, T, any>
+  [Symbol.iterator](): Iterator<Parked, T, unknown>
 }
 
 /** What a `function*` returns: a suspended computation that yields only from the operations it delegates to. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-export type Coroutine<T> = Generator<any, T, any>
+export type Coroutine<T> = Generator<Parked, T, unknown>
 
 /** The body of a task or a scope: a `function*`, an async function, or a function that returns an operation. */
 export type Body<A extends unknown[], T> = (...args: A) => Coroutine<T> | PromiseLike<T>

@@ -28,6 +28,7 @@ import {
   SocketOption,
   WRITABLE
 } from '../kernel/layout.js'
+import { randomFrom } from '../task/random.js'
 import { MemorySocket } from './memory-socket.js'
 
 export interface MemoryKernelOptions {
@@ -54,7 +55,7 @@ const DIRECTIONS = READABLE | WRITABLE | PRIORITY
 export class MemoryKernel implements Kernel {
   readonly events = new Int32Array(BATCH_CAPACITY * EVENT_INTS)
   private readonly capacity: number
-  private random: number
+  private readonly random: () => number
   private readonly sockets = new Map<number, MemorySocket>()
   private readonly listeners = new Map<number, MemorySocket>()
   private readonly watches = new Map<number, Watch>()
@@ -72,7 +73,7 @@ export class MemoryKernel implements Kernel {
 
   constructor({ capacity = 64 * 1024, seed = 1 }: MemoryKernelOptions = {}) {
     this.capacity = capacity
-    this.random = seed >>> 0
+    this.random = randomFrom(seed)
   }
 
   /** Sockets that are open: 0 when nothing has leaked. */
@@ -110,12 +111,7 @@ export class MemoryKernel implements Kernel {
   }
 
   entropy(): number {
-    // mulberry32
-    this.random = (this.random + 0x6d2b79f5) >>> 0
-    let mixed = this.random
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return (mixed ^ (mixed >>> 14)) >>> 0
+    return this.random()
   }
 
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number {
@@ -236,6 +232,21 @@ export class MemoryKernel implements Kernel {
     if (this.listeners.get(socket.local.port) === socket) this.listeners.delete(socket.local.port)
     socket.close(socket.options.get(SocketOption.LINGER) === 0)
     return 0
+  }
+
+  /** Two sockets that are connected to each other. */
+  pair(): [first: { fd: number; socket: MemorySocket }, second: { fd: number; socket: MemorySocket }] {
+    const [here, there] = [this.ephemeralPort(), this.ephemeralPort()].map(
+      (port) => new MemorySocket({ family: 'IPv4', address: '127.0.0.1', port }, this.capacity)
+    ) as [MemorySocket, MemorySocket]
+    here.remote = there.local
+    there.remote = here.local
+    here.join(there)
+    there.join(here)
+    return [
+      { fd: this.install(here), socket: here },
+      { fd: this.install(there), socket: there }
+    ]
   }
 
   /** The lowest free number, as POSIX has it: reuse of fd numbers is part of the test. */

@@ -22,6 +22,9 @@ export class MemorySocket {
   changed: () => void = () => {}
   private inbox: Uint8Array[] = []
   private inboxBytes = 0
+  /** What the peer has sent and a wire holds back; null while nobody does. */
+  private transit: Uint8Array[] | null = null
+  private transitBytes = 0
   private readonly capacity: number
   /** The peer will send no more. */
   private finished = false
@@ -45,14 +48,48 @@ export class MemorySocket {
     }
     if (state.kind !== 'connected') return 0
     let bits = state.peer.room > 0 || this.peerGone ? WRITABLE : 0
-    if (this.inboxBytes > 0 || this.finished) bits |= READABLE
-    if (this.finished) bits |= READ_CLOSED
-    if (this.finished && this.ownEnd) bits |= WRITE_CLOSED
+    const ended = this.finished && this.transitBytes === 0
+    if (this.inboxBytes > 0 || ended) bits |= READABLE
+    if (ended) bits |= READ_CLOSED
+    if (ended && this.ownEnd) bits |= WRITE_CLOSED
     return bits
   }
 
   get room(): number {
-    return this.capacity - this.inboxBytes
+    return this.capacity - this.inboxBytes - this.transitBytes
+  }
+
+  /** Bytes on their way here. */
+  get inTransit(): number {
+    return this.transitBytes
+  }
+
+  /** From now on what the peer sends stays on its way. */
+  hold(): void {
+    this.transit ??= []
+  }
+
+  /** Lets so many bytes of what is on its way arrive; gives how many did. */
+  pass(bytes: number): number {
+    let passed = 0
+    while (this.transit !== null && this.transit.length > 0 && passed < bytes) {
+      const chunk = this.transit[0] as Uint8Array
+      const part = chunk.subarray(0, bytes - passed)
+      if (part.length === chunk.length) this.transit.shift()
+      else this.transit[0] = chunk.subarray(part.length)
+      this.transitBytes -= part.length
+      this.arrive(part)
+      passed += part.length
+    }
+    this.changed()
+    return passed
+  }
+
+  /** Lets everything arrive, now and from now on. */
+  flow(): void {
+    this.pass(Infinity)
+    this.transit = null
+    this.changed()
   }
 
   join(peer: MemorySocket): void {
@@ -71,7 +108,7 @@ export class MemorySocket {
       this.resetUnread = false
       return ECONNRESET
     }
-    if (this.finished || this.wasReset) return 0
+    if ((this.finished && this.transitBytes === 0) || this.wasReset) return 0
     return this.state.kind === 'connected' ? EAGAIN : ENOTCONN
   }
 
@@ -113,11 +150,20 @@ export class MemorySocket {
   }
 
   private reset(): void {
+    // A reset overtakes what is on its way.
+    this.transit = null
+    this.transitBytes = 0
     this.wasReset = this.resetUnread = true
     this.pendingError = ECONNRESET
   }
 
   private put(chunk: Uint8Array): void {
+    if (this.transit === null) return this.arrive(chunk)
+    this.transit.push(chunk)
+    this.transitBytes += chunk.length
+  }
+
+  private arrive(chunk: Uint8Array): void {
     this.inbox.push(chunk)
     this.inboxBytes += chunk.length
   }

@@ -1,11 +1,11 @@
 /** Waiting for time to pass. */
-import { current } from '../task/ambient.js'
+import { ambientScope, current } from '../task/ambient.js'
 import { Leaf } from '../task/leaf.js'
 import type { Task } from '../task/task.js'
 import type { Op } from '../task/types.js'
 import { checkMilliseconds } from '../task/validate.js'
 import type { Deadline } from './deadlines.js'
-import { timersOf } from './timers.js'
+import { timersOf, type Timers } from './timers.js'
 
 /** `index` before the wait has begun; the heap makes it a place, and -1 again when the deadline has fired. */
 const NOT_BEGUN = -2
@@ -26,8 +26,12 @@ class Sleep extends Leaf<void> implements Deadline {
 
   protected override arm(): void {
     const timers = timersOf((current as Task).scheduler)
-    this.when = timers.now() + Math.max(this.when, 0)
+    this.when = this.due(timers)
     timers.start(this)
+  }
+
+  protected due(timers: Timers): number {
+    return timers.now() + Math.max(this.when, 0)
   }
 
   override disarm(): void {
@@ -36,6 +40,12 @@ class Sleep extends Leaf<void> implements Deadline {
 
   fire(): void {
     this.wake()
+  }
+}
+
+class SleepUntil extends Sleep {
+  protected override due(): number {
+    return this.when
   }
 }
 
@@ -51,4 +61,22 @@ class Sleep extends Leaf<void> implements Deadline {
 export function sleep(ms: number): Op<void> {
   checkMilliseconds('ms', ms)
   return new Sleep(ms)
+}
+
+/**
+ * Waits until the clock that `now` reads shows `when`, in milliseconds: a series of these does not drift. A time that has
+ * passed lets the others run once. Never ends early. Otherwise like `sleep`.
+ *
+ * @example
+ * const begun = now()
+ * for (let i = 1; i <= 3; i++) yield* sleepUntil(begun + i * 100)
+ */
+export function sleepUntil(when: number): Op<void> {
+  checkMilliseconds('when', when)
+  return new SleepUntil(when)
+}
+
+/** Milliseconds of the clock by which everything here is timed: monotonic, in fractions; virtual on a kernel in memory. */
+export function now(): number {
+  return timersOf(ambientScope().scheduler).now()
 }

@@ -25,9 +25,10 @@ export class Timers {
 
   /** Has `deadline` fire at its `when`, never earlier. */
   start(deadline: Deadline): void {
+    const earliest = deadline.when < this.deadlines.next
     this.deadlines.add(deadline)
     // A new earliest deadline re-arms the clock, which the end of a turn does.
-    if (deadline.index === 0) this.host.wantTurn()
+    if (earliest) this.host.wantTurn()
   }
 
   /** Harmless for one that has fired. */

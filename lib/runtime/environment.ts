@@ -1,0 +1,24 @@
+/** What environment variables ask for: `COREACTOR_SEED` and `COREACTOR_DEBUG`. Read once, when the library is loaded. */
+import type { Kernel } from '../kernel/kernel.js'
+import { randomFrom } from '../task/random.js'
+
+const { COREACTOR_SEED: seed, COREACTOR_DEBUG: debug } = process.env
+
+let chosen: number | null = null
+
+export const environment = {
+  debug: debug !== undefined && debug !== '' && debug !== '0',
+
+  /** The source of the random order of ready tasks; null when none is asked for. */
+  random(kernel: Kernel): (() => number) | null {
+    if (seed === undefined || seed === '') return null
+    if (chosen === null) {
+      chosen = seed === 'random' ? kernel.entropy() : Number(seed)
+      if (!Number.isInteger(chosen) || chosen < 0 || chosen > 0xffff_ffff) {
+        throw new RangeError(`COREACTOR_SEED must be "random" or an integer from 0 to 4294967295, not "${seed}"`)
+      }
+      if (seed === 'random') process.stderr.write(`coreactor: tasks run in a random order. Again: COREACTOR_SEED=${chosen}\n`)
+    }
+    return randomFrom(chosen)
+  }
+}
