@@ -2,7 +2,7 @@
  * `npm run bench`: one table of ratios, all measured in this run.
  *
  *   --quick        short rounds, for CI
- *   --only NAME    one of echo, ping, accept, tasks
+ *   --only NAME    one of echo, ping, accept, tasks, time
  *   --json FILE    the figures as JSON, too
  */
 import { spawnSync } from 'node:child_process'
@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { buildPeers } from './peers.mjs'
 import { measureServers } from './servers.mjs'
 import { measureTasks } from './tasks.mjs'
+import { measureTime } from './time.mjs'
 import { printTable } from './table.mjs'
 
 const { values: options } = parseArgs({
@@ -66,8 +67,9 @@ for (const row of SERVER_ROWS.filter(({ name }) => wanted(name))) {
   results.push(await measureServers(row, { root, peers, pinned, rounds: quick ? 2 : 5 }))
   printTable(results.at(-1))
 }
-if (wanted('tasks')) {
-  for (const measured of measureTasks({ quick })) {
+for (const [name, measureAll] of [['tasks', measureTasks], ['time', measureTime]]) {
+  if (!wanted(name)) continue
+  for (const measured of measureAll({ quick })) {
     results.push(measured)
     printTable(measured)
   }

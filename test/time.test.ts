@@ -6,19 +6,19 @@ import { ownRuntime } from '../lib/runtime/current.js'
 import { Deadlines, type Deadline } from '../lib/time/deadlines.js'
 import { onEveryKernel, randomFrom } from './support.js'
 
-const entry = (when: number, fired: number[] = []): Deadline => ({ when, index: -1, fire: () => fired.push(when) })
+const entry = (when: number, fired: number[] = []): Deadline & { when: number } => ({ when, index: -1, fire: () => fired.push(when) })
 
 it('deadlines fire in their order, whatever was added and removed in between', () => {
   const random = randomFrom(11)
   const deadlines = new Deadlines()
   const fired: number[] = []
-  const inside = new Set<Deadline>()
+  const inside = new Set<Deadline & { when: number }>()
   let latest = 0
   for (let i = 0; i < 20_000; i++) {
     const draw = random()
     if (draw < 0.5) {
       const added = entry(latest + random() * 100, fired)
-      deadlines.add(added)
+      deadlines.add(added, added.when)
       inside.add(added)
     } else if (draw < 0.8) {
       const [some] = inside
@@ -41,7 +41,7 @@ it('a deadline that has fired, or was never added, can be removed', () => {
   const deadlines = new Deadlines()
   const one = entry(1)
   deadlines.remove(one)
-  deadlines.add(one)
+  deadlines.add(one, 1)
   deadlines.expire(1)
   deadlines.remove(one)
   expect(deadlines.size).toBe(0)

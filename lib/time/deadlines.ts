@@ -7,10 +7,11 @@
  * durations there are many short ones, and it is a heap like any other.
  */
 
-/** Something that falls due. Adding it allocates nothing, removing it searches nothing. */
+/**
+ * Something that falls due. Adding it allocates nothing, removing it searches nothing. When it does is kept in the
+ * structure: a number with a fraction is an object of its own in a field, and a million of them are a third of the cost.
+ */
 export interface Deadline {
-  /** Milliseconds of the kernel's clock. Must not change while it is in the structure. */
-  when: number
   /** Invariant: its place in the structure, above 0; -1 after it has fired or was removed. */
   index: number
   fire(): void
@@ -39,13 +40,15 @@ export class Deadlines {
    */
   private links = new Int32Array(2 * FEW)
   private free = NONE
+  /** When the deadline at each place falls due, in milliseconds of the kernel's clock. */
+  private times = new Float64Array(FEW)
 
-  /** Invariant: `firsts` and `keys` up to `chains` are a heap by `keys[i] === entries[firsts[i]].when`. */
+  /** Invariant: `firsts` and `keys` up to `chains` are a heap by `keys[i] === times[firsts[i]]`. */
   private chains = 0
   private firsts = new Int32Array(FEW)
   private keys = new Float64Array(FEW)
 
-  /** Invariant: the last places of open chains, or NONE; `lastKeys[i] === entries[lasts[i]].when`, or Infinity. */
+  /** Invariant: the last places of open chains, or NONE; `lastKeys[i] === times[lasts[i]]`, or Infinity. */
   private readonly lasts = new Int32Array(OPEN)
   private readonly lastKeys = new Float64Array(OPEN).fill(Infinity)
 
@@ -58,9 +61,10 @@ export class Deadlines {
     return this.chains === 0 ? Infinity : (this.keys[0] as number)
   }
 
-  add(deadline: Deadline): void {
-    const { when } = deadline
+  /** It must not be in already. */
+  add(deadline: Deadline, when: number): void {
     const place = this.takePlace(deadline)
+    this.times[place] = when
     const { links, lasts, lastKeys } = this
     // The chain that it fits best is the one whose last deadline is the latest that is not later.
     let best = -1
@@ -99,7 +103,7 @@ export class Deadlines {
     else links[2 * after] = before
     if (before > NONE) links[2 * before + 1] = after
     else if (after === NONE) this.removeChain(~before)
-    else this.sink(after, (this.entries[after] as Deadline).when, ~before)
+    else this.sink(after, this.times[after] as number, ~before)
     deadline.index = -1
     this.freePlace(place)
   }
@@ -126,6 +130,9 @@ export class Deadlines {
     if (2 * place === links.length) {
       this.links = new Int32Array(4 * place)
       this.links.set(links)
+      const { times } = this
+      this.times = new Float64Array(2 * place)
+      this.times.set(times)
     }
     entries.push(deadline)
     deadline.index = place
@@ -143,6 +150,7 @@ export class Deadlines {
   private giveBack(): void {
     this.entries = [undefined]
     this.links = new Int32Array(2 * FEW)
+    this.times = new Float64Array(FEW)
     this.free = NONE
     this.firsts = new Int32Array(FEW)
     this.keys = new Float64Array(FEW)
@@ -154,7 +162,7 @@ export class Deadlines {
     for (let i = 0; i < OPEN; i++) {
       if (lasts[i] !== last) continue
       lasts[i] = Math.max(before, NONE)
-      lastKeys[i] = before > NONE ? (this.entries[before] as Deadline).when : Infinity
+      lastKeys[i] = before > NONE ? (this.times[before] as number) : Infinity
     }
   }
 

@@ -15,7 +15,6 @@ export interface ShieldOptions {
 }
 
 class ShieldScope extends Scope implements Deadline {
-  when = Infinity
   index = -1
   private readonly patience: number
 
@@ -47,8 +46,7 @@ class ShieldScope extends Scope implements Deadline {
   private wait(): void {
     if (this.patience === Infinity || this.index >= 0) return
     const timers = timersOf(this.scheduler)
-    this.when = timers.now() + this.patience
-    timers.start(this)
+    timers.start(this, timers.now() + this.patience)
   }
 }
 

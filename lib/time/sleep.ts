@@ -11,13 +11,13 @@ import { timersOf, type Timers } from './timers.js'
 const NOT_BEGUN = -2
 
 class Sleep extends Leaf<void> implements Deadline {
-  /** The duration until the wait begins, then the time at which it ends. */
-  when: number
+  /** A duration, or the time at which it ends. */
+  protected readonly ms: number
   index = NOT_BEGUN
 
   constructor(ms: number) {
     super()
-    this.when = ms
+    this.ms = ms
   }
 
   protected override attempt(): boolean {
@@ -26,12 +26,11 @@ class Sleep extends Leaf<void> implements Deadline {
 
   protected override arm(): void {
     const timers = timersOf((current as Task).scheduler)
-    this.when = this.due(timers)
-    timers.start(this)
+    timers.start(this, this.due(timers))
   }
 
   protected due(timers: Timers): number {
-    return timers.now() + Math.max(this.when, 0)
+    return timers.now() + Math.max(this.ms, 0)
   }
 
   override disarm(): void {
@@ -45,7 +44,7 @@ class Sleep extends Leaf<void> implements Deadline {
 
 class SleepUntil extends Sleep {
   protected override due(): number {
-    return this.when
+    return this.ms
   }
 }
 

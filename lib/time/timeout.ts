@@ -19,9 +19,8 @@ export class TimeoutError extends CoreactorError {
 /** What the bodies of `timeout` and `moveOnAfter` are given. */
 export class DeadlineScope extends Scope implements Deadline {
   /** @internal */
-  when: number
-  /** @internal */
   index = -1
+  private when: number
   private ms: number
   private passed = false
 
@@ -31,7 +30,7 @@ export class DeadlineScope extends Scope implements Deadline {
     const timers = timersOf(this.scheduler)
     this.ms = ms
     this.when = timers.now() + Math.max(ms, 0)
-    timers.start(this)
+    timers.start(this, this.when)
   }
 
   /** When it falls due, in milliseconds of the clock that `now` reads; Infinity for never. */
@@ -52,7 +51,7 @@ export class DeadlineScope extends Scope implements Deadline {
     timers.stop(this)
     this.ms = ms
     this.when = timers.now() + Math.max(ms, 0)
-    timers.start(this)
+    timers.start(this, this.when)
     return true
   }
 

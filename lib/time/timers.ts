@@ -23,10 +23,10 @@ export class Timers {
     return this.host.now()
   }
 
-  /** Has `deadline` fire at its `when`, never earlier. */
-  start(deadline: Deadline): void {
-    const earliest = deadline.when < this.deadlines.next
-    this.deadlines.add(deadline)
+  /** Has `deadline` fire at `when`, in milliseconds of `now`, never earlier. */
+  start(deadline: Deadline, when: number): void {
+    const earliest = when < this.deadlines.next
+    this.deadlines.add(deadline, when)
     // A new earliest deadline re-arms the clock, which the end of a turn does.
     if (earliest) this.host.wantTurn()
   }
