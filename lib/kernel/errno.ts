@@ -1,7 +1,7 @@
 /** System errors: the numbers the library acts on, and the error a user sees, in Node's shape. */
 import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
-import type { SocketAddress } from './kernel.js'
+import type { AnyAddress } from './kernel.js'
 
 const { errno } = constants
 
@@ -42,14 +42,16 @@ export class SystemError extends Error {
   declare readonly address?: string
   declare readonly port?: number
 
-  constructor(errno: number, syscall: string, address?: SocketAddress) {
+  constructor(errno: number, syscall: string, address?: AnyAddress) {
     const [code, text] = getSystemErrorMap().get(errno) ?? [`E${-errno}`, 'unknown error']
-    const where = address === undefined ? '' : ` ${hostAndPort(address)}`
+    const where = address === undefined ? '' : ` ${addressText(address)}`
     super(`${syscall} ${code}: ${text}${where}`)
     this.code = code
     this.errno = errno
     this.syscall = syscall
-    if (address !== undefined) {
+    if (address?.family === 'Unix') {
+      this.address = address.path
+    } else if (address !== undefined) {
       this.address = address.address
       this.port = address.port
     }
@@ -57,11 +59,13 @@ export class SystemError extends Error {
 }
 
 /** Gives back a result that is no error; throws `SystemError` for one that is. */
-export function check(result: number, syscall: string, address?: SocketAddress): number {
+export function check(result: number, syscall: string, address?: AnyAddress): number {
   if (result < 0) throw new SystemError(result, syscall, address)
   return result
 }
 
-function hostAndPort({ family, address, port }: SocketAddress): string {
-  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
+/** An address as people write it; the NUL of an abstract name as `@`. */
+export function addressText(address: AnyAddress): string {
+  if (address.family === 'Unix') return address.path.replaceAll('\0', '@')
+  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`
 }

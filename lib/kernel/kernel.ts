@@ -21,6 +21,10 @@ export type Turn = (count: number) => number
 
 export type Family = 'IPv4' | 'IPv6'
 
+/** What a socket is made of; a number is one of this system (`AF_NETLINK`, a protocol). */
+export type SocketFamily = Family | 'Unix' | number
+export type SocketType = 'stream' | 'datagram' | 'seqpacket' | 'raw' | number
+
 /** A numeric socket address, in the shape of Node's `net.AddressInfo`. */
 export interface SocketAddress {
   readonly family: Family
@@ -28,6 +32,15 @@ export interface SocketAddress {
   /** 0 to 65535. */
   readonly port: number
 }
+
+/** The address of a Unix socket. */
+export interface UnixAddress {
+  readonly family: 'Unix'
+  /** A path; on Linux also an abstract name, which begins with a NUL; empty for a socket without a name. */
+  readonly path: string
+}
+
+export type AnyAddress = SocketAddress | UnixAddress
 
 export interface Kernel {
   /** The batch of the current turn. One array for the kernel's life; no object is made per event. */
@@ -66,16 +79,21 @@ export interface Kernel {
 
   // Sockets: all non-blocking and close-on-exec ------------------------------------------------------------------
 
-  /** A new stream socket's fd. */
-  socket(family: Family): number
-  bind(fd: number, address: SocketAddress): number
+  /** A new socket's fd; a stream of the family's usual protocol unless it is said. */
+  socket(family: SocketFamily, type?: SocketType, protocol?: number): number
+  /** Addresses are objects, or bytes of `encodeAddress`, or of the system's own making. */
+  bind(fd: number, address: AnyAddress | Uint8Array): number
   listen(fd: number, backlog: number): number
   /** 0, or -EINPROGRESS: writable means finished, and option `ERROR` says how. */
-  connect(fd: number, address: SocketAddress): number
+  connect(fd: number, address: AnyAddress | Uint8Array): number
   /** The accepted connection's fd. */
   accept(fd: number): number
-  localAddress(fd: number): SocketAddress | number
-  remoteAddress(fd: number): SocketAddress | number
+  /** The bytes of a socket address, as the system takes them. -EINVAL for what is none, -ENAMETOOLONG for a long path. */
+  encodeAddress(address: AnyAddress): Uint8Array | number
+  /** What the bytes `[offset, offset + length)` say; -EAFNOSUPPORT for a family that is not named here. */
+  decodeAddress(bytes: Uint8Array, offset: number, length: number): AnyAddress | number
+  localAddress(fd: number): AnyAddress | number
+  remoteAddress(fd: number): AnyAddress | number
   /** `option` is one of `SocketOption` in `layout.ts`. Booleans are 0 and 1; LINGER is in seconds, -1 = off. */
   setOption(fd: number, option: number, value: number): number
   getOption(fd: number, option: number): number

@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import type { Family, Kernel, SocketAddress, Turn } from './kernel.js'
+import type { AnyAddress, Kernel, SocketFamily, SocketType, Turn } from './kernel.js'
 import { assertLayout, CONTROL_DISPATCHING, CONTROL_INTS, CONTROL_REQUESTED } from './layout.js'
 
 /** One per `open`: poller, clock, and the handles in the host loop (`native/node/driver.h`). */
@@ -25,13 +25,16 @@ interface Addon {
   readonly Driver: new (turn: Turn) => Driver
   now(): number
   entropy(): number
-  socket(family: Family): number
-  bind(fd: number, address: string, port: number): number
+  socket(family: SocketFamily, type?: SocketType, protocol?: number): number
+  bind(fd: number, address: string | Uint8Array, port?: number): number
   listen(fd: number, backlog: number): number
-  connect(fd: number, address: string, port: number): number
+  connect(fd: number, address: string | Uint8Array, port?: number): number
   accept(fd: number): number
-  localAddress(fd: number): SocketAddress | number
-  remoteAddress(fd: number): SocketAddress | number
+  /** A numeric address and a port, or the bytes of a Unix path. */
+  encodeAddress(address: string | Uint8Array, port?: number): Uint8Array | number
+  decodeAddress(bytes: Uint8Array, offset: number, length: number): AnyAddress | number
+  localAddress(fd: number): AnyAddress | number
+  remoteAddress(fd: number): AnyAddress | number
   setOption(fd: number, option: number, value: number): number
   getOption(fd: number, option: number): number
   receive(fd: number, into: Uint8Array, offset: number, length: number): number
@@ -65,6 +68,17 @@ export function nativeKernel(): Kernel {
     return driver
   }
 
+  const encodeAddress = (address: AnyAddress): Uint8Array | number =>
+    address.family === 'Unix'
+      ? addon.encodeAddress(Buffer.from(address.path))
+      : addon.encodeAddress(address.address, address.port)
+
+  const withAddress = (call: Addon['bind'], fd: number, address: AnyAddress | Uint8Array): number => {
+    if (!(address instanceof Uint8Array) && address.family !== 'Unix') return call(fd, address.address, address.port)
+    const bytes = address instanceof Uint8Array ? address : encodeAddress(address)
+    return typeof bytes === 'number' ? bytes : call(fd, bytes)
+  }
+
   return {
     get events() {
       return events
@@ -90,10 +104,12 @@ export function nativeKernel(): Kernel {
     now: addon.now,
     entropy: addon.entropy,
     socket: addon.socket,
-    bind: (fd, { address, port }) => addon.bind(fd, address, port),
+    bind: (fd, address) => withAddress(addon.bind, fd, address),
     listen: addon.listen,
-    connect: (fd, { address, port }) => addon.connect(fd, address, port),
+    connect: (fd, address) => withAddress(addon.connect, fd, address),
     accept: addon.accept,
+    encodeAddress,
+    decodeAddress: addon.decodeAddress,
     localAddress: addon.localAddress,
     remoteAddress: addon.remoteAddress,
     setOption: addon.setOption,

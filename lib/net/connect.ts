@@ -70,7 +70,7 @@ class Connect extends Leaf<Connection> {
   /** The system may pick the very port that is being connected to, which makes a socket that is its own peer. */
   private refuseSelf(handle: Handle): void {
     const local = handle.kernel.localAddress(handle.fd)
-    if (typeof local === 'number' || local.port !== this.address.port || local.address !== this.address.address) return
+    if (typeof local === 'number' || local.family === 'Unix' || local.port !== this.address.port || local.address !== this.address.address) return
     this.fail(ECONNREFUSED)
   }
 

@@ -1,6 +1,6 @@
 /** A TCP connection: a byte stream with two addresses and the options of its protocol. */
 import { check } from '../kernel/errno.js'
-import type { SocketAddress } from '../kernel/kernel.js'
+import type { AnyAddress, SocketAddress } from '../kernel/kernel.js'
 import { SocketOption } from '../kernel/layout.js'
 import { ClosedError } from '../io/errors.js'
 import { Stream } from '../io/stream.js'
@@ -55,6 +55,6 @@ export class Connection extends Stream {
   }
 }
 
-function known(address: SocketAddress | number): SocketAddress | undefined {
-  return typeof address === 'number' ? undefined : address
+function known(address: AnyAddress | number): SocketAddress | undefined {
+  return typeof address === 'number' || address.family === 'Unix' ? undefined : address
 }

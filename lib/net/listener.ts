@@ -163,7 +163,7 @@ export function listen(options: ListenOptions): Op<Listener> {
       }
       const handle = Handle.adopt(runtime, fd)
       const bound = kernel.localAddress(fd)
-      return new Listener(handle, typeof bound === 'number' ? where : bound)
+      return new Listener(handle, typeof bound === 'number' || bound.family === 'Unix' ? where : bound)
     }
   })
 

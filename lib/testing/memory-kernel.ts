@@ -1,10 +1,11 @@
 /**
- * An operating system in memory: TCP between its own sockets, a clock that jumps to the next deadline when nothing else
+ * An operating system in memory: TCP and Unix streams between its own sockets, a clock that jumps to the next deadline when nothing else
  * can happen, entropy from a seed. Edge-triggered like the real one. What a program does on it, it does the same way every
  * time, and without waiting.
  */
 import {
   EADDRINUSE,
+  EAFNOSUPPORT,
   EAGAIN,
   EBADF,
   ECONNREFUSED,
@@ -14,7 +15,7 @@ import {
   ENOTCONN,
   EOPNOTSUPP
 } from '../kernel/errno.js'
-import type { Family, Kernel, SocketAddress, Turn } from '../kernel/kernel.js'
+import type { AnyAddress, Kernel, SocketFamily, SocketType, Turn } from '../kernel/kernel.js'
 import {
   BATCH_CAPACITY,
   EVENT_GENERATION,
@@ -47,6 +48,27 @@ interface Watch {
   readonly generation: number
 }
 
+const UNBOUND: Readonly<Record<'IPv4' | 'IPv6' | 'Unix', AnyAddress>> = {
+  IPv4: { family: 'IPv4', address: '0.0.0.0', port: 0 },
+  IPv6: { family: 'IPv6', address: '::', port: 0 },
+  Unix: { family: 'Unix', path: '' }
+}
+
+/** What listeners are found by. Addresses of one port are all the same machine here. */
+function nameOf(address: AnyAddress): string {
+  return address.family === 'Unix' ? `path ${address.path}` : `port ${address.port}`
+}
+
+/** An address, or the bytes that `encodeAddress` has made of one; null for any others. */
+function decoded(address: AnyAddress | Uint8Array): AnyAddress | null {
+  if (!(address instanceof Uint8Array)) return address
+  try {
+    return JSON.parse(Buffer.from(address).toString()) as AnyAddress
+  } catch {
+    return null
+  }
+}
+
 const FIRST_FD = 1000
 const FIRST_EPHEMERAL_PORT = 49152
 /** Directions that may be asked for; the other bits are reported unasked. */
@@ -57,7 +79,8 @@ export class MemoryKernel implements Kernel {
   private readonly capacity: number
   private readonly random: () => number
   private readonly sockets = new Map<number, MemorySocket>()
-  private readonly listeners = new Map<number, MemorySocket>()
+  /** By `nameOf` their addresses. */
+  private readonly listeners = new Map<string, MemorySocket>()
   private readonly watches = new Map<number, Watch>()
   /** Invariant: the watches that have changed since they were last reported, the oldest first. */
   private readonly changed = new Set<Watch>()
@@ -130,35 +153,49 @@ export class MemoryKernel implements Kernel {
     return 0
   }
 
-  socket(family: Family): number {
-    return this.install(new MemorySocket({ family, address: family === 'IPv4' ? '0.0.0.0' : '::', port: 0 }, this.capacity))
+  socket(family: SocketFamily, type: SocketType = 'stream'): number {
+    if (typeof family === 'number') return EAFNOSUPPORT
+    if (type !== 'stream') return EOPNOTSUPP
+    return this.install(new MemorySocket(UNBOUND[family], this.capacity))
   }
 
-  bind(fd: number, address: SocketAddress): number {
+  bind(fd: number, address: AnyAddress | Uint8Array): number {
     const socket = this.sockets.get(fd)
+    const local = decoded(address)
     if (socket === undefined) return EBADF
-    if (address.port !== 0 && this.listeners.has(address.port)) return EADDRINUSE
-    socket.local = { ...address, port: address.port === 0 ? this.ephemeralPort() : address.port }
+    if (local === null) return EINVAL
+    if (this.listeners.has(nameOf(local))) return EADDRINUSE
+    socket.local = this.withPort(local)
     return 0
+  }
+
+  encodeAddress(address: AnyAddress): Uint8Array | number {
+    return Buffer.from(JSON.stringify(address))
+  }
+
+  decodeAddress(bytes: Uint8Array, offset: number, length: number): AnyAddress | number {
+    return decoded(bytes.subarray(offset, offset + length)) ?? EINVAL
   }
 
   listen(fd: number, backlog: number): number {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
-    const { port } = socket.local
-    if (this.listeners.has(port)) return EADDRINUSE
+    const name = nameOf(socket.local)
+    if (this.listeners.has(name)) return EADDRINUSE
     socket.state = { kind: 'listening', backlog, queue: [] }
-    this.listeners.set(port, socket)
+    this.listeners.set(name, socket)
     return 0
   }
 
-  connect(fd: number, address: SocketAddress): number {
+  connect(fd: number, to: AnyAddress | Uint8Array): number {
     const socket = this.sockets.get(fd)
+    const address = decoded(to)
     if (socket === undefined) return EBADF
+    if (address === null) return EINVAL
     if (socket.state.kind !== 'fresh') return EISCONN
-    if (socket.local.port === 0) socket.local = { ...address, port: this.ephemeralPort() }
+    if (socket.local.family !== 'Unix' && socket.local.port === 0) socket.local = this.withPort({ ...address, port: 0 } as AnyAddress)
     socket.remote = address
-    const listener = this.listeners.get(address.port)
+    const listener = this.listeners.get(nameOf(address))
     if (listener === undefined || listener.state.kind !== 'listening') {
       socket.state = { kind: 'refused' }
       socket.pendingError = ECONNREFUSED
@@ -180,11 +217,11 @@ export class MemoryKernel implements Kernel {
     return this.install(accepted)
   }
 
-  localAddress(fd: number): SocketAddress | number {
+  localAddress(fd: number): AnyAddress | number {
     return this.sockets.get(fd)?.local ?? EBADF
   }
 
-  remoteAddress(fd: number): SocketAddress | number {
+  remoteAddress(fd: number): AnyAddress | number {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
     return socket.state.kind === 'connected' && socket.remote !== null ? socket.remote : ENOTCONN
@@ -229,7 +266,7 @@ export class MemoryKernel implements Kernel {
     if (socket === undefined) return EBADF
     this.sockets.delete(fd)
     this.freeFds.push(fd)
-    if (this.listeners.get(socket.local.port) === socket) this.listeners.delete(socket.local.port)
+    if (this.listeners.get(nameOf(socket.local)) === socket) this.listeners.delete(nameOf(socket.local))
     socket.close(socket.options.get(SocketOption.LINGER) === 0)
     return 0
   }
@@ -256,8 +293,13 @@ export class MemoryKernel implements Kernel {
     return fd
   }
 
+  /** With a port of its own, if it has none and is of a kind that has one. */
+  private withPort(address: AnyAddress): AnyAddress {
+    return address.family === 'Unix' || address.port !== 0 ? address : { ...address, port: this.ephemeralPort() }
+  }
+
   private ephemeralPort(): number {
-    while (this.listeners.has(this.lastPort)) this.lastPort++
+    while (this.listeners.has(`port ${this.lastPort}`)) this.lastPort++
     return this.lastPort++
   }
 
@@ -271,7 +313,8 @@ export class MemoryKernel implements Kernel {
     for (let i = 0; i < Math.min(queue.length, backlog); i++) {
       const client = queue[i] as MemorySocket
       if (client.state.kind !== 'connecting') continue
-      const server = new MemorySocket({ ...listener.local, address: (client.remote as SocketAddress).address }, this.capacity)
+      // A listener on every address accepts on the one that was connected to.
+      const server = new MemorySocket(client.remote as AnyAddress, this.capacity)
       server.remote = client.local
       queue[i] = server
       server.join(client)

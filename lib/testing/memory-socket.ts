@@ -1,6 +1,6 @@
 /** One socket of the memory kernel: what TCP promises between two ends, without a network between them. */
 import { EAGAIN, ECONNRESET, ENOTCONN, EPIPE } from '../kernel/errno.js'
-import type { SocketAddress } from '../kernel/kernel.js'
+import type { AnyAddress } from '../kernel/kernel.js'
 import { ERROR, READABLE, READ_CLOSED, WRITABLE, WRITE_CLOSED } from '../kernel/layout.js'
 
 type State =
@@ -13,8 +13,8 @@ type State =
 
 export class MemorySocket {
   readonly options = new Map<number, number>()
-  local: SocketAddress
-  remote: SocketAddress | null = null
+  local: AnyAddress
+  remote: AnyAddress | null = null
   state: State = { kind: 'fresh' }
   /** -errno that option ERROR reports once. */
   pendingError = 0
@@ -35,7 +35,7 @@ export class MemorySocket {
   private resetUnread = false
   private wasReset = false
 
-  constructor(local: SocketAddress, capacity: number) {
+  constructor(local: AnyAddress, capacity: number) {
     this.local = local
     this.capacity = capacity
   }

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
@@ -47,6 +49,32 @@ Result<Address> Address::Parse(const char* text, uint16_t port) {
   return address;
 }
 
+Result<Address> Address::Unix(const char* path, size_t length) {
+  Address address;
+  auto* name = reinterpret_cast<sockaddr_un*>(&address.storage_);
+  const bool abstract = length > 0 && path[0] == '\0';
+  if (length == 0 || (abstract && !kAbstractNames)) return Status::Errno(EINVAL);
+  if (!abstract && std::memchr(path, '\0', length) != nullptr) return Status::Errno(EINVAL);
+  // With its NUL at the end: some systems do without, but what they hand back then has to be read
+  // with care by everybody.
+  const size_t size = abstract ? length : length + 1;
+  if (size > sizeof(name->sun_path)) return Status::Errno(ENAMETOOLONG);
+  name->sun_family = AF_UNIX;
+  std::memcpy(name->sun_path, path, length);
+  address.length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
+  return address;
+}
+
+Result<Address> Address::FromBytes(const void* bytes, size_t length) {
+  Address address;
+  if (length < sizeof(sa_family_t) || length > sizeof(address.storage_)) {
+    return Status::Errno(EINVAL);
+  }
+  std::memcpy(&address.storage_, bytes, length);
+  address.length_ = static_cast<socklen_t>(length);
+  return address;
+}
+
 uint16_t Address::port() const {
   if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
   if (family() == AF_INET6)
@@ -70,6 +98,16 @@ std::string Address::text() const {
   const char* zone = if_indextoname(v6->sin6_scope_id, name);
   return std::string(text) + '%' +
          (zone == nullptr ? std::to_string(v6->sin6_scope_id) : std::string(zone));
+}
+
+std::string Address::path() const {
+  constexpr size_t kStart = offsetof(sockaddr_un, sun_path);
+  if (family() != AF_UNIX || length_ <= kStart) return "";
+  const char* path = reinterpret_cast<const sockaddr_un*>(&storage_)->sun_path;
+  // The system counts the NUL of a path in the length, or leaves it out; in an abstract name every
+  // byte counts.
+  const size_t most = std::min<size_t>(length_ - kStart, sizeof(storage_) - kStart);
+  return std::string(path, kAbstractNames && path[0] == '\0' ? most : strnlen(path, most));
 }
 
 }  // namespace coreactor

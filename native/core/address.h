@@ -1,8 +1,10 @@
-// Numeric IPv4 and IPv6 socket addresses: text to sockaddr and back. Names are not resolved here.
+// Socket addresses: numeric IPv4 and IPv6 as text, and Unix paths, to sockaddr and back. Names are
+// not resolved here.
 #pragma once
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <string>
 
@@ -16,6 +18,13 @@ class Address {
   // number: fe80::1%eth0.
   static Result<Address> Parse(const char* text, uint16_t port);
 
+  // A path, or a name that begins with a NUL where the system has such (Linux: abstract, exactly
+  // these bytes). EINVAL: empty, with a NUL inside a path, or such names are not known here.
+  // ENAMETOOLONG: does not fit, and nothing is ever cut off.
+  static Result<Address> Unix(const char* path, size_t length);
+  // What `get` and `length` have given, of any family. EINVAL: too short or too long for any.
+  static Result<Address> FromBytes(const void* bytes, size_t length);
+
   Address() = default;
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
@@ -24,15 +33,20 @@ class Address {
   socklen_t* length() { return &length_; }
   socklen_t length() const { return length_; }
 
-  // AF_INET, AF_INET6, or something else that the rest cannot say anything about.
+  // AF_INET, AF_INET6, AF_UNIX, or something else that the rest cannot say anything about.
   int family() const { return length_ < sizeof(sa_family_t) ? AF_UNSPEC : storage_.ss_family; }
   uint16_t port() const;
   // Empty for another family.
   std::string text() const;
+  // Of AF_UNIX, as Unix takes it; empty for a socket that has no name, and for another family.
+  std::string path() const;
 
  private:
   sockaddr_storage storage_{};
   socklen_t length_ = sizeof(storage_);
 };
+
+// Whether a Unix name may begin with a NUL and be none of the file system. (socket_linux.cc)
+extern const bool kAbstractNames;
 
 }  // namespace coreactor

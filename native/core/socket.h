@@ -37,6 +37,7 @@ constexpr size_t kVectorMax = 1024;
 
 // A new socket, or an accepted one: non-blocking and close-on-exec from the start.
 // (socket_linux.cc)
+int OpenSocket(int family, int type, int protocol);
 int OpenStream(int family);
 int Accept(int fd);
 

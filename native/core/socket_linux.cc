@@ -9,9 +9,13 @@ namespace coreactor {
 
 const int kSendFlags = MSG_NOSIGNAL;
 
-int OpenStream(int family) {
-  return Call([&] { return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
+const bool kAbstractNames = true;
+
+int OpenSocket(int family, int type, int protocol) {
+  return Call([&] { return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol); });
 }
+
+int OpenStream(int family) { return OpenSocket(family, SOCK_STREAM, 0); }
 
 int Accept(int fd) {
   // EINTR is retried here; the connections that were gone before they could be accepted are

@@ -95,6 +95,11 @@ inline std::optional<Bytes> Part(std::optional<Bytes> bytes, std::optional<uint3
   return Bytes{bytes->data + *offset, *length};
 }
 
+inline bool IsUndefined(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  return value == nullptr || napi_typeof(env, value, &type) != napi_ok || type == napi_undefined;
+}
+
 inline napi_value Number(napi_env env, int64_t value) {
   napi_value number = nullptr;
   // A system call on a socket moves less than 2^31 bytes, and int32 is the cheaper of the two.

@@ -90,5 +90,39 @@ TEST_CASE_FIXTURE(Fds, "an unconnected socket has no remote address (ENOTCONN)")
   CHECK(LocalAddress(-1).status().error() == EBADF);
 }
 
+TEST_CASE_FIXTURE(Fds, "a Unix path is taken up to its last byte with the NUL, and never cut off") {
+  const std::string longest(sizeof(sockaddr_un::sun_path) - 1, 'x');
+  const Address address = Must(Address::Unix(longest.data(), longest.size()));
+  CHECK(address.family() == AF_UNIX);
+  CHECK(address.path() == longest);
+  CHECK(address.text().empty());
+  CHECK(address.port() == 0);
+  const std::string longer = longest + 'x';
+  CHECK(Address::Unix(longer.data(), longer.size()).status().error() == ENAMETOOLONG);
+  CHECK(Address::Unix("", 0).status().error() == EINVAL);
+  CHECK(Address::Unix("a\0b", 3).status().error() == EINVAL);
+}
+
+TEST_CASE_FIXTURE(
+    Fds, "the system gives a path back as it was bound, and an abstract name with its NULs") {
+  const std::string name("\0coreactor\0test", 15);
+  const OwnedFd socket = MustOpen(OpenSocket(AF_UNIX, SOCK_STREAM, 0));
+  CHECK(Must(LocalAddress(socket.get())).path().empty());
+  REQUIRE(Bind(socket.get(), Must(Address::Unix(name.data(), name.size()))) == 0);
+  const Address bound = Must(LocalAddress(socket.get()));
+  CHECK(bound.family() == AF_UNIX);
+  CHECK(bound.path() == name);
+}
+
+TEST_CASE_FIXTURE(Fds, "the bytes of an address make the same address again") {
+  const Address address = Must(Address::Parse("::1", 8080));
+  const Address again = Must(Address::FromBytes(address.get(), address.length()));
+  CHECK(again.text() == "::1");
+  CHECK(again.port() == 8080);
+  CHECK(Address::FromBytes("", 0).status().error() == EINVAL);
+  const char long_bytes[sizeof(sockaddr_storage) + 1] = {};
+  CHECK(Address::FromBytes(long_bytes, sizeof(long_bytes)).status().error() == EINVAL);
+}
+
 }  // namespace
 }  // namespace coreactor::testing
