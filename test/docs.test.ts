@@ -71,7 +71,8 @@ it('the examples of the README and of the docstrings compile', () => {
   )
   const { stdout } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8' })
   expect(stdout).toBe('')
-})
+  // A whole compilation: seconds, and more of them when the machine is busy.
+}, 120_000)
 
 it('every relative link of the documents leads to a file', () => {
   const broken = documents.flatMap((name) =>
