@@ -1,12 +1,13 @@
 /** Waiting until everybody has come. */
 import type { Op } from '../task/types.js'
 import { checkInteger } from '../task/validate.js'
-import { shift, Waiting, type Line } from './waiting.js'
+import { Line, type Standing } from './line.js'
+import { Waiting } from './waiting.js'
 
 class Arrival extends Waiting<number> {
   private readonly barrier: Barrier
 
-  constructor(barrier: Barrier, line: Line<unknown>) {
+  constructor(barrier: Barrier, line: Line<Standing>) {
     super(line)
     this.barrier = barrier
   }
@@ -38,7 +39,7 @@ class Arrival extends Waiting<number> {
 export class Barrier {
   /** How many it takes. */
   readonly parties: number
-  private readonly line: Line<Arrival> = new Set()
+  private readonly line = new Line<Arrival>()
 
   constructor(parties: number) {
     checkInteger('parties', parties, 1, Number.MAX_SAFE_INTEGER)
@@ -57,6 +58,6 @@ export class Barrier {
 
   /** @internal The last one has come. */
   open(): void {
-    for (let i = 0, first; (first = shift(this.line)) !== undefined; i++) first.grant(i)
+    for (let i = 0, first; (first = this.line.shift()) !== undefined; i++) first.grant(i)
   }
 }

@@ -2,8 +2,9 @@
 import { CoreactorError } from '../task/errors.js'
 import type { Op } from '../task/types.js'
 import { checkInteger, invalidType } from '../task/validate.js'
+import { Line, type Standing } from './line.js'
 import { Ring } from './ring.js'
-import { shift, Waiting, type Line } from './waiting.js'
+import { Waiting } from './waiting.js'
 
 /** The channel has been closed: nothing can be sent any more, or everything that was sent has been received. */
 export class ChannelClosedError extends CoreactorError {
@@ -28,7 +29,7 @@ class Send<T> extends Waiting<void> {
   readonly item: T
   private readonly channel: Channel<T>
 
-  constructor(channel: Channel<T>, line: Line<unknown>, item: T) {
+  constructor(channel: Channel<T>, line: Line<Standing>, item: T) {
     super(line)
     this.channel = channel
     this.item = item
@@ -47,7 +48,7 @@ class Send<T> extends Waiting<void> {
 class Receive<T> extends Waiting<IteratorResult<T, undefined>> {
   protected readonly channel: Channel<T>
 
-  constructor(channel: Channel<T>, line: Line<unknown>) {
+  constructor(channel: Channel<T>, line: Line<Standing>) {
     super(line)
     this.channel = channel
   }
@@ -91,9 +92,9 @@ export class Channel<T> implements AsyncIterable<T> {
   /** What has been sent and not received. One more than `capacity` for a moment, if a receiver gave back what it had. */
   private readonly buffer = new Ring<T>()
   /** Invariant: somebody is in it only while the buffer is full. */
-  private readonly senders: Line<Send<T>> = new Set()
+  private readonly senders = new Line<Send<T>>()
   /** Invariant: somebody is in it only while the buffer is empty, nobody waits to send, and the channel is open. */
-  private readonly receivers: Line<Receive<T>> = new Set()
+  private readonly receivers = new Line<Receive<T>>()
   private ended = false
   private error: unknown = undefined
   /** Producers that are open; -1 if there never was one. */
@@ -126,7 +127,7 @@ export class Channel<T> implements AsyncIterable<T> {
   /** Sends a value if there is room now, or somebody waits for it. Errors as for `send`. Callable from anywhere. */
   trySend(item: T): boolean {
     if (this.ended) throw this.error ?? new ChannelClosedError()
-    const receiver = shift(this.receivers)
+    const receiver = this.receivers.shift()
     if (receiver !== undefined) {
       this.sent++
       this.received++
@@ -164,10 +165,7 @@ export class Channel<T> implements AsyncIterable<T> {
     if (this.ended) return
     this.ended = true
     this.error = error
-    const waiting = [...this.senders, ...this.receivers]
-    this.senders.clear()
-    this.receivers.clear()
-    for (const each of waiting) each.wake()
+    for (let each; (each = this.senders.shift() ?? this.receivers.shift()) !== undefined; ) each.wake()
   }
 
   /**
@@ -200,7 +198,7 @@ export class Channel<T> implements AsyncIterable<T> {
   take(): IteratorResult<T, undefined> | null {
     if (this.buffer.size > 0) {
       const value = this.buffer.shift()
-      const sender = this.buffer.size < this.capacity ? shift(this.senders) : undefined
+      const sender = this.buffer.size < this.capacity ? this.senders.shift() : undefined
       if (sender !== undefined) {
         this.accept(sender.item)
         sender.grant(undefined)
@@ -208,7 +206,7 @@ export class Channel<T> implements AsyncIterable<T> {
       this.received++
       return { done: false, value }
     }
-    const sender = shift(this.senders)
+    const sender = this.senders.shift()
     if (sender !== undefined) {
       this.sent++
       this.received++
@@ -222,7 +220,7 @@ export class Channel<T> implements AsyncIterable<T> {
 
   /** @internal From a receiver that was handed it and will not take it. */
   putBack(item: T): void {
-    const receiver = shift(this.receivers)
+    const receiver = this.receivers.shift()
     if (receiver !== undefined) {
       receiver.grant({ done: false, value: item })
       return

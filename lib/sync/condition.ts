@@ -4,15 +4,16 @@ import { op } from '../task/op.js'
 import { ambientTask } from '../task/ambient.js'
 import type { Coroutine, Op } from '../task/types.js'
 import { checkFunction, checkInteger } from '../task/validate.js'
+import { Line, type Standing } from './line.js'
 import { Mutex } from './mutex.js'
 import type { Permit } from './semaphore.js'
-import { shift, Waiting, type Line } from './waiting.js'
+import { Waiting } from './waiting.js'
 
 class Notified extends Waiting<void> {
   private readonly condition: Condition
 
   /** It is in the line before the lock is released, or a notification could come in between and be lost. */
-  constructor(condition: Condition, line: Line<unknown>) {
+  constructor(condition: Condition, line: Line<Standing>) {
     super(line)
     this.condition = condition
     line.add(this)
@@ -41,7 +42,7 @@ class Notified extends Waiting<void> {
  */
 export class Condition {
   readonly mutex: Mutex
-  private readonly line: Line<Notified> = new Set()
+  private readonly line = new Line<Notified>()
 
   constructor(mutex: Mutex = new Mutex()) {
     this.mutex = mutex
@@ -90,7 +91,7 @@ export class Condition {
 
   /** @internal */
   pass(): void {
-    shift(this.line)?.grant(undefined)
+    this.line.shift()?.grant(undefined)
   }
 
   private *waitUntil(predicate: () => boolean): Coroutine<void> {

@@ -1,11 +1,12 @@
 /** A flag that tasks wait for. */
 import type { Op } from '../task/types.js'
-import { shift, Waiting, type Line } from './waiting.js'
+import { Line, type Standing } from './line.js'
+import { Waiting } from './waiting.js'
 
 class WaitForEvent extends Waiting<void> {
   private readonly event: Event
 
-  constructor(event: Event, line: Line<unknown>) {
+  constructor(event: Event, line: Line<Standing>) {
     super(line)
     this.event = event
   }
@@ -30,7 +31,7 @@ class WaitForEvent extends Waiting<void> {
  */
 export class Event {
   private up = false
-  private readonly line: Line<Waiting<void>> = new Set()
+  private readonly line = new Line<Waiting<void>>()
 
   get isSet(): boolean {
     return this.up
@@ -44,7 +45,7 @@ export class Event {
   /** Lets everybody go on who waits, and who will. Callable from anywhere. */
   set(): void {
     this.up = true
-    for (let first; (first = shift(this.line)) !== undefined; ) first.grant(undefined)
+    for (let first; (first = this.line.shift()) !== undefined; ) first.grant(undefined)
   }
 
   /** From now on waiting waits again. */

@@ -4,8 +4,9 @@ import { CoreactorError } from '../task/errors.js'
 import type { Task } from '../task/task.js'
 import type { Body, Op } from '../task/types.js'
 import { checkInteger, invalidType } from '../task/validate.js'
+import { Line, type Standing } from './line.js'
 import { using, type Permit } from './semaphore.js'
-import { shift, Waiting, type Line } from './waiting.js'
+import { Waiting } from './waiting.js'
 
 class Loan implements Permit {
   readonly borrower: Task | null
@@ -28,7 +29,7 @@ class Loan implements Permit {
 class Borrow extends Waiting<Permit> {
   private readonly limiter: Limiter
 
-  constructor(limiter: Limiter, line: Line<unknown>) {
+  constructor(limiter: Limiter, line: Line<Standing>) {
     super(line)
     this.limiter = limiter
   }
@@ -56,7 +57,7 @@ class Borrow extends Waiting<Permit> {
 export class Limiter {
   private most: number
   private readonly loans = new Set<Loan>()
-  private readonly line: Line<Borrow> = new Set()
+  private readonly line = new Line<Borrow>()
 
   constructor(total: number) {
     this.most = checked(total)
@@ -116,7 +117,7 @@ export class Limiter {
 
   private lend(): void {
     while (this.available > 0) {
-      const first = shift(this.line)
+      const first = this.line.shift()
       if (first === undefined) return
       first.grant(this.loan(first.task))
     }

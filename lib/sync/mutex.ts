@@ -3,8 +3,9 @@ import { ambientTask } from '../task/ambient.js'
 import { CoreactorError } from '../task/errors.js'
 import type { Task } from '../task/task.js'
 import type { Body, Op } from '../task/types.js'
+import { Line, type Standing } from './line.js'
 import { using, type Permit } from './semaphore.js'
-import { shift, Waiting, type Line } from './waiting.js'
+import { Waiting } from './waiting.js'
 
 class MutexLock implements Permit {
   private readonly mutex: Mutex
@@ -28,7 +29,7 @@ class Lock extends Waiting<Permit> {
   /** With what it is held afterwards. */
   readonly permit: Permit
 
-  constructor(mutex: Mutex, line: Line<unknown>, permit: Permit) {
+  constructor(mutex: Mutex, line: Line<Standing>, permit: Permit) {
     super(line)
     this.mutex = mutex
     this.permit = permit
@@ -75,7 +76,7 @@ export class Mutex {
   /** @internal What its holder holds; null while it is free. */
   lockHeld: Permit | null = null
   private holder: Task | null = null
-  private readonly line: Line<Lock> = new Set()
+  private readonly line = new Line<Lock>()
 
   get locked(): boolean {
     return this.lockHeld !== null
@@ -121,7 +122,7 @@ export class Mutex {
   pass(): void {
     this.lockHeld = null
     this.holder = null
-    const next = shift(this.line)
+    const next = this.line.shift()
     if (next !== undefined) next.grant(this.hold(next.permit, next.task))
   }
 }

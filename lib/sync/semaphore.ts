@@ -5,7 +5,8 @@ import { CoreactorError } from '../task/errors.js'
 import { op } from '../task/op.js'
 import type { Body, Op } from '../task/types.js'
 import { checkFunction, checkInteger } from '../task/validate.js'
-import { Waiting, type Line } from './waiting.js'
+import { Line, type Standing } from './line.js'
+import { Waiting } from './waiting.js'
 
 /** What was acquired, until it is released: by `release`, or at the end of a block that declares it with `using`. */
 export interface Permit extends Disposable {
@@ -39,7 +40,7 @@ class Acquire extends Waiting<Permit> {
   private readonly semaphore: Semaphore
   readonly permits: number
 
-  constructor(semaphore: Semaphore, line: Line<unknown>, permits: number) {
+  constructor(semaphore: Semaphore, line: Line<Standing>, permits: number) {
     super(line)
     this.semaphore = semaphore
     this.permits = permits
@@ -78,7 +79,7 @@ export class Semaphore {
   /** How many there are. */
   readonly permits: number
   private free: number
-  private readonly line: Line<Acquire> = new Set()
+  private readonly line = new Line<Acquire>()
 
   constructor(permits: number) {
     checkInteger('permits', permits, 1, Number.MAX_SAFE_INTEGER)
@@ -118,8 +119,7 @@ export class Semaphore {
   /** @internal */
   put(permits: number): void {
     this.free += permits
-    for (const first of this.line) {
-      if (first.permits > this.free) return
+    for (let first; (first = this.line.first) !== null && first.permits <= this.free; ) {
       this.line.delete(first)
       this.free -= first.permits
       first.grant(new SemaphorePermit(this, first.permits))

@@ -1,24 +1,16 @@
 /** The wait that everything in this room shares: in a line, first come first served, until somebody hands it something. */
 import { Leaf } from '../task/leaf.js'
+import type { Line, Standing } from './line.js'
 
-/** Those who wait, in the order in which they came. Joining and leaving take the same time however many there are. */
-export type Line<W> = Set<W>
-
-/** Takes the one who has waited longest out of the line. */
-export function shift<W>(line: Line<W>): W | undefined {
-  for (const first of line) {
-    line.delete(first)
-    return first
-  }
-  return undefined
-}
-
-export abstract class Waiting<T> extends Leaf<T> {
-  protected readonly line: Line<unknown>
+export abstract class Waiting<T> extends Leaf<T> implements Standing {
+  ahead: Standing | null = null
+  behind: Standing | null = null
+  standing = false
+  protected readonly line: Line<Standing>
   /** What it was handed and has not completed with yet. */
   private granted: { value: T } | null = null
 
-  constructor(line: Line<unknown>) {
+  constructor(line: Line<Standing>) {
     super()
     this.line = line
   }
