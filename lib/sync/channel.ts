@@ -1,5 +1,5 @@
 /** Handing values from task to task. */
-import { CoreactorError } from '../task/errors.js'
+import { Cancelled, CoreactorError } from '../task/errors.js'
 import type { Op } from '../task/types.js'
 import { checkInteger, invalidType } from '../task/validate.js'
 import { Line, type Standing } from './line.js'
@@ -8,8 +8,8 @@ import { Waiting } from './waiting.js'
 
 /** The channel has been closed: nothing can be sent any more, or everything that was sent has been received. */
 export class ChannelClosedError extends CoreactorError {
-  constructor() {
-    super('ERR_COREACTOR_CHANNEL_CLOSED', 'the channel is closed')
+  constructor(options?: ErrorOptions) {
+    super('ERR_COREACTOR_CHANNEL_CLOSED', 'the channel is closed', options)
   }
 }
 
@@ -47,10 +47,17 @@ class Send<T> extends Waiting<void> {
 
 class Receive<T> extends Waiting<IteratorResult<T, undefined>> {
   protected readonly channel: Channel<T>
+  /** Of what it was handed: how many were sent before. */
+  private ordinal = 0
 
   constructor(channel: Channel<T>, line: Line<Standing>) {
     super(line)
     this.channel = channel
+  }
+
+  hand(value: T, ordinal: number): void {
+    this.ordinal = ordinal
+    this.grant({ done: false, value })
   }
 
   protected override take(): boolean {
@@ -59,7 +66,7 @@ class Receive<T> extends Waiting<IteratorResult<T, undefined>> {
   }
 
   protected override giveBack(result: IteratorResult<T, undefined>): boolean {
-    if (result.done !== true) this.channel.putBack(result.value)
+    if (result.done !== true) this.channel.putBack(result.value, this.ordinal)
     return true
   }
 }
@@ -91,6 +98,8 @@ export class Channel<T> implements AsyncIterable<T> {
   readonly capacity: number
   /** What has been sent and not received. One more than `capacity` for a moment, if a receiver gave back what it had. */
   private readonly buffer = new Ring<T>()
+  /** Of each that was given back, at the head of the buffer: how many were sent before. Invariant: ascends. */
+  private readonly returned: number[] = []
   /** Invariant: somebody is in it only while the buffer is full. */
   private readonly senders = new Line<Send<T>>()
   /** Invariant: somebody is in it only while the buffer is empty, nobody waits to send, and the channel is open. */
@@ -129,9 +138,8 @@ export class Channel<T> implements AsyncIterable<T> {
     if (this.ended) throw this.error ?? new ChannelClosedError()
     const receiver = this.receivers.shift()
     if (receiver !== undefined) {
-      this.sent++
+      receiver.hand(item, this.sent++)
       this.received++
-      receiver.grant({ done: false, value: item })
       return true
     }
     if (this.buffer.size >= this.capacity) return false
@@ -159,21 +167,22 @@ export class Channel<T> implements AsyncIterable<T> {
 
   /**
    * Ends it: who waits to send, and who tries to, gets `ChannelClosedError`; what was sent can still be received, and
-   * then receivers are told. With an `error` that is what they get instead. Idempotent. Callable from anywhere.
+   * then receivers are told. With an `error` (null is none) that is what they get instead; a `Cancelled`, which belongs to
+   * a scope, becomes the cause of a `ChannelClosedError`. Idempotent. Callable from anywhere.
    */
   close(error?: unknown): void {
     if (this.ended) return
     this.ended = true
-    this.error = error
+    this.error = error instanceof Cancelled ? new ChannelClosedError({ cause: error }) : (error ?? undefined)
     for (let each; (each = this.senders.shift() ?? this.receivers.shift()) !== undefined; ) each.wake()
   }
 
   /**
    * A sender of several: the channel is closed when the last of them is. Declared with `using` it is closed at the end of
-   * the block.
+   * the block. Errors: those of `send`, once the channel is closed.
    */
   producer(): Producer<T> {
-    if (this.ended) throw new ChannelClosedError()
+    if (this.ended) throw this.error ?? new ChannelClosedError()
     this.producers = Math.max(this.producers, 0) + 1
     return new Producer(this, () => {
       if (--this.producers === 0) this.close()
@@ -198,6 +207,7 @@ export class Channel<T> implements AsyncIterable<T> {
   take(): IteratorResult<T, undefined> | null {
     if (this.buffer.size > 0) {
       const value = this.buffer.shift()
+      if (this.returned.length > 0) this.returned.shift()
       const sender = this.buffer.size < this.capacity ? this.senders.shift() : undefined
       if (sender !== undefined) {
         this.accept(sender.item)
@@ -218,15 +228,20 @@ export class Channel<T> implements AsyncIterable<T> {
     return { done: true, value: undefined }
   }
 
-  /** @internal From a receiver that was handed it and will not take it. */
-  putBack(item: T): void {
+  /** @internal From a receiver that was handed it and will not take it: it is again where it was in the order. */
+  putBack(item: T, ordinal: number): void {
     const receiver = this.receivers.shift()
     if (receiver !== undefined) {
-      receiver.grant({ done: false, value: item })
+      receiver.hand(item, ordinal)
       return
     }
     this.received--
-    this.buffer.unshift(item)
+    const { returned } = this
+    let position = returned.length
+    while (position > 0 && (returned[position - 1] as number) > ordinal) position--
+    returned.splice(position, 0, ordinal)
+    this.buffer.insert(position, item)
+    this.peak = Math.max(this.peak, this.buffer.size)
   }
 
   private accept(item: T): void {
@@ -248,13 +263,13 @@ export class Producer<T> implements Disposable {
     this.whenClosed = whenClosed
   }
 
-  /** As `Channel.send`. */
+  /** As `Channel.send`; `ChannelClosedError` also once this producer is closed. */
   send(item: T): Op<void> {
     this.check()
     return this.channel.send(item)
   }
 
-  /** As `Channel.trySend`. */
+  /** As `Channel.trySend`; `ChannelClosedError` also once this producer is closed. */
   trySend(item: T): boolean {
     this.check()
     return this.channel.trySend(item)

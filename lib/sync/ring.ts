@@ -1,5 +1,8 @@
-/** A queue in an array that grows: adding and taking at either end in constant time, however long it is. */
-const INITIAL_CAPACITY = 8
+/**
+ * A queue in an array that grows and shrinks: adding and taking at either end in constant time, however long it is, and
+ * whoever was long once does not keep the memory for ever.
+ */
+const SMALLEST = 8
 
 export class Ring<T> {
   /** Invariant: the capacity is a power of two; the items are at `head` and after it, around the end. */
@@ -11,17 +14,25 @@ export class Ring<T> {
     return this.count
   }
 
+  /** Places for items: at most 4 times as many as there are items, beyond the smallest. */
+  get capacity(): number {
+    return this.items.length
+  }
+
   push(item: T): void {
-    if (this.count === this.items.length) this.grow()
+    if (this.count === this.items.length) this.resize(Math.max(this.count * 2, SMALLEST))
     this.items[(this.head + this.count++) & (this.items.length - 1)] = item
   }
 
-  /** Puts it before all others. */
-  unshift(item: T): void {
-    if (this.count === this.items.length) this.grow()
-    this.head = (this.head - 1) & (this.items.length - 1)
-    this.items[this.head] = item
+  /** Puts it before those from `position` on, counted from the head: for small numbers. */
+  insert(position: number, item: T): void {
+    if (this.count === this.items.length) this.resize(Math.max(this.count * 2, SMALLEST))
+    const { items } = this
+    const mask = items.length - 1
+    this.head = (this.head - 1) & mask
     this.count++
+    for (let i = 0; i < position; i++) items[(this.head + i) & mask] = items[(this.head + i + 1) & mask]
+    items[(this.head + position) & mask] = item
   }
 
   /** Takes the first. There must be one. */
@@ -29,19 +40,17 @@ export class Ring<T> {
     const item = this.items[this.head] as T
     this.items[this.head] = undefined
     this.head = (this.head + 1) & (this.items.length - 1)
-    // Whoever was long once does not keep the memory for ever.
-    if (--this.count === 0) {
-      this.items = []
-      this.head = 0
-    }
+    this.count--
+    // To a half at a quarter, so that it takes as many operations again before it changes again.
+    if (this.count * 4 <= this.items.length && this.items.length > SMALLEST) this.resize(this.items.length / 2)
     return item
   }
 
-  private grow(): void {
+  private resize(capacity: number): void {
     const { items, head, count } = this
-    const grown = new Array<T | undefined>(Math.max(count * 2, INITIAL_CAPACITY)).fill(undefined)
-    for (let i = 0; i < count; i++) grown[i] = items[(head + i) & (items.length - 1)]
-    this.items = grown
+    const resized = new Array<T | undefined>(capacity).fill(undefined)
+    for (let i = 0; i < count; i++) resized[i] = items[(head + i) & (items.length - 1)]
+    this.items = resized
     this.head = 0
   }
 }
