@@ -5,7 +5,7 @@ import { current } from '../task/ambient.js'
 import { enterAbortable, enterScope } from '../task/enter-scope.js'
 import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
-import type { Task } from '../task/task.js'
+import type { AwaitTask } from '../task/task.js'
 import type { Body, Coroutine } from '../task/types.js'
 import { randomFrom } from '../task/random.js'
 import { checkFunction, checkInteger, invalidValue } from '../task/validate.js'
@@ -52,7 +52,7 @@ export function run<T>(main: Body<[Scope], T>, options: RunOptions = {}): Promis
 
   const ended = runtime.background.promise(
     op(function* () {
-      ;(current as Task).name = main.name || 'main'
+      ;(current as AwaitTask<T>).standAlone(main.name || 'main')
       const inRoot = (root: Scope): Coroutine<T> => runMain(main, root)
       return yield* signal === undefined ? enterScope(inRoot) : enterAbortable(inRoot, signal)
     })

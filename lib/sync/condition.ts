@@ -1,7 +1,8 @@
 /** Waiting, with a lock, for something to become true. */
 import { CoreactorError } from '../task/errors.js'
 import { op } from '../task/op.js'
-import { ambientTask } from '../task/ambient.js'
+import { ambientTask, current } from '../task/ambient.js'
+import type { Task } from '../task/task.js'
 import type { Coroutine, Op } from '../task/types.js'
 import { checkFunction, checkInteger } from '../task/validate.js'
 import { Line, type Standing } from './line.js'
@@ -64,13 +65,16 @@ export class Condition {
   /**
    * Releases the lock, waits until notified, and takes the lock again. Look at the state again afterwards, or use
    * `waitFor`: somebody may have been quicker. Throws `ERR_COREACTOR_NOT_LOCKED` if the task does not hold the lock. On
-   * cancel it holds the lock again, and a notification goes to somebody else.
+   * cancel it holds the lock again, and a notification, if there was one before the lock was had, goes to somebody else.
    */
   wait(): Op<void> {
     return op(() => this.waitOnce())
   }
 
-  /** Waits until `predicate` is true, which is looked at with the lock held: at first, and whenever notified. */
+  /**
+   * Waits until `predicate` is true, which is looked at with the lock held: at first, and whenever notified. Throws
+   * `ERR_COREACTOR_NOT_LOCKED` if the task does not hold the lock, and what `predicate` throws. On cancel as `wait`.
+   */
   waitFor(predicate: () => boolean): Op<void> {
     checkFunction('predicate', predicate)
     return op(() => this.waitUntil(predicate))
@@ -83,7 +87,7 @@ export class Condition {
     for (let i = 0; i < count && this.line.size > 0; i++) this.pass()
   }
 
-  /** Wakes everybody who waits. */
+  /** Wakes everybody who waits. Throws `ERR_COREACTOR_NOT_LOCKED` if the lock is not held. */
   notifyAll(): void {
     if (!this.mutex.locked) throw notLocked('notifyAll')
     for (let n = this.line.size; n > 0; n--) this.pass()
@@ -95,14 +99,17 @@ export class Condition {
   }
 
   private *waitUntil(predicate: () => boolean): Coroutine<void> {
-    if (!this.mutex.locked) throw notLocked('waitFor')
+    this.checkHeld('waitFor')
     while (!predicate()) yield* this.waitOnce()
   }
 
   private *waitOnce(): Coroutine<void> {
     const { mutex } = this
-    if (!mutex.locked || (mutex.owner !== null && mutex.owner !== ambientTask())) throw notLocked('wait')
+    this.checkHeld('wait')
+    const { holder } = mutex
     const lock = mutex.lockHeld as Permit
+    const task = current as Task
+    if (task.scope.cancelRequested) throw task.cancellation()
     const notified = new Notified(this, this.line)
     lock.release()
     try {
@@ -111,8 +118,20 @@ export class Condition {
       // Cancelled, it may not have begun to wait, or may have been notified all the same.
       if (!notified.done) notified.retract()
       // The same permit holds it again: whoever locked it releases what they have.
-      yield* mutex.relock(lock)
+      yield* mutex.relock(lock, holder)
     }
+    if (!task.scope.cancelRequested) return
+    // Cancelled while it waited for the lock. Were it to return all the same, the notification would be lost in a race that
+    // another operation has won.
+    this.pass()
+    throw task.cancellation()
+  }
+
+  /** Held by nobody in particular, or by a task that has ended and so has left it to somebody, anybody may have it. */
+  private checkHeld(verb: string): void {
+    const { locked, owner } = this.mutex
+    if (!locked) throw notLocked(verb)
+    if (owner !== null && !owner.ended && owner !== ambientTask()?.principal) throw notLocked(verb)
   }
 }
 

@@ -100,7 +100,7 @@ export class Limiter {
 
   /** Takes a permit if there is one and nobody waits; null otherwise. */
   tryAcquire(): Permit | null {
-    return this.line.size > 0 || this.available === 0 ? null : this.loan(ambientTask())
+    return this.line.size > 0 || this.available === 0 ? null : this.loan(ambientTask()?.principal ?? null)
   }
 
   /** Runs `body` with a permit, and gives it back however `body` ends. */
@@ -119,7 +119,7 @@ export class Limiter {
     while (this.available > 0) {
       const first = this.line.shift()
       if (first === undefined) return
-      first.grant(this.loan(first.task))
+      first.grant(this.loan((first.task as Task).principal))
     }
   }
 

@@ -36,13 +36,18 @@ class Lock extends Waiting<Permit> {
   }
 
   protected override take(): boolean {
-    return !this.mutex.locked && this.complete(this.mutex.hold(this.permit, ambientTask()))
+    return !this.mutex.locked && this.complete(this.mutex.hold(this.permit, this.claimant))
+  }
+
+  /** Who holds it afterwards: the task that drives this. */
+  get claimant(): Task | null {
+    return this.task ?? ambientTask()
   }
 
   protected override arm(): void {
-    const { owner } = this.mutex
-    if (owner !== null && owner === ambientTask()) {
-      throw new CoreactorError('ERR_COREACTOR_DEADLOCK', `the task ${owner.label} waits for a lock that it holds itself`)
+    const { claimant } = this
+    if (claimant !== null && claimant === this.mutex.holder) {
+      throw new CoreactorError('ERR_COREACTOR_DEADLOCK', `the task ${claimant.label} waits for a lock that it holds itself`)
     }
     super.arm()
   }
@@ -53,17 +58,29 @@ class Lock extends Waiting<Permit> {
   }
 }
 
-/** Has the lock again, cancelled or not. */
+/** Has the lock again, cancelled or not, and on behalf of the one who had it before. */
 class Relock extends Lock {
+  private readonly before: Task | null
+
+  constructor(mutex: Mutex, line: Line<Standing>, permit: Permit, before: Task | null) {
+    super(mutex, line, permit)
+    this.before = before
+  }
+
   override get committed(): boolean {
     return true
+  }
+
+  override get claimant(): Task | null {
+    return this.before
   }
 }
 
 /**
  * Mutual exclusion, first come first served: between `lock` and `release` of one task nobody else holds the lock. It is
- * needed only around something that waits in between: without a wait, nobody else runs anyway. Locking again in the task
- * that holds it throws `ERR_COREACTOR_DEADLOCK`.
+ * needed only around something that waits in between: without a wait, nobody else runs anyway. Locking again in the
+ * coroutine that holds it throws `ERR_COREACTOR_DEADLOCK`. An async function may have several operations under way, so
+ * none of its awaits is taken for a deadlock: the second waits.
  *
  * @example
  * const sending = new Mutex()
@@ -75,16 +92,17 @@ class Relock extends Lock {
 export class Mutex {
   /** @internal What its holder holds; null while it is free. */
   lockHeld: Permit | null = null
-  private holder: Task | null = null
+  /** @internal The very task that has taken it: of an `await`, the one that drives the operation. */
+  holder: Task | null = null
   private readonly line = new Line<Lock>()
 
   get locked(): boolean {
     return this.lockHeld !== null
   }
 
-  /** The task that locked it; null while it is free, and if it was locked outside any task. */
+  /** The task that locked it, whoever will release it; null while it is free, and if it was locked outside any task. */
   get owner(): Task | null {
-    return this.holder
+    return this.holder?.principal ?? null
   }
 
   /** Tasks that wait for it. */
@@ -107,9 +125,9 @@ export class Mutex {
     return using(() => this.lock(), body)
   }
 
-  /** @internal Waits for the lock, with a permit that had it before; cannot be cancelled. */
-  relock(permit: Permit): Op<Permit> {
-    return new Relock(this, this.line, permit)
+  /** @internal Waits for the lock, with the permit and for the holder that had it before; cannot be cancelled. */
+  relock(permit: Permit, before: Task | null): Op<Permit> {
+    return new Relock(this, this.line, permit, before)
   }
 
   /** @internal */
@@ -123,6 +141,6 @@ export class Mutex {
     this.lockHeld = null
     this.holder = null
     const next = this.line.shift()
-    if (next !== undefined) next.grant(this.hold(next.permit, next.task))
+    if (next !== undefined) next.grant(this.hold(next.permit, next.claimant))
   }
 }

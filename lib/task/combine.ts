@@ -8,7 +8,7 @@ import { Cancelled, ScopeError, type Failure } from './errors.js'
 import { Leaf } from './leaf.js'
 import { op } from './op.js'
 import type { Scope } from './scope.js'
-import { Task } from './task.js'
+import { Contender, type Task } from './task.js'
 import type { Coroutine, Op } from './types.js'
 import { invalidType } from './validate.js'
 
@@ -33,7 +33,7 @@ export function all<const Ops extends readonly Op<unknown>[]>(ops: Ops): Op<Resu
   checkOps(ops)
   return op(function* () {
     const tasks = yield* enterScope(function* (scope: Scope) {
-      return ops.map((each) => Task.drive(scope, each))
+      return ops.map((each) => Contender.drive(scope, each))
     })
     return tasks.map((task) => task.result()) as Results<Ops>
   })
@@ -51,7 +51,7 @@ export function allSettled<const Ops extends readonly Op<unknown>[]>(ops: Ops): 
   return op(function* () {
     const outcomes: Settled<unknown>[] = []
     yield* enterScope(function* (scope: Scope) {
-      ops.forEach((each, i) => scope.spawn(settle, each, outcomes, i))
+      ops.forEach((each, i) => Contender.spawn(scope, settle, [each, outcomes, i]))
     })
     return outcomes as SettledResults<Ops>
   })
@@ -100,7 +100,7 @@ function* firstOf<T>(ops: readonly Op<unknown>[], tolerated: Failure[] | null): 
       winner ??= { value }
       scope.cancelBy('another operation was first', task, true)
     }
-    for (const each of ops) scope.spawn(contend, each)
+    for (const each of ops) Contender.spawn(scope, contend, [each])
     if (ops.length === 0 && tolerated === null) yield* new Never()
   })
   if (winner === null) throw new ScopeError(tolerated ?? [])

@@ -88,14 +88,14 @@ export class Task<T = unknown> implements Op<T> {
   /** @internal A task that becomes ready now and begins later in the turn. */
   static spawn<A extends unknown[], T>(owner: Scope, body: Body<A, T>, args: A): Task<T> {
     const start = new Start(body as unknown as Body<unknown[], unknown>, args)
-    const task = new Task<T>(owner, start, body.name)
+    const task = new this<T>(owner, start, body.name)
     owner.scheduler.enqueue(task)
     return task
   }
 
   /** @internal The same for an operation, without a coroutine around it. */
   static drive<T>(owner: Scope, op: Op<T>): Task<T> {
-    const task = new Task<T>(owner, op[Symbol.iterator]() as unknown as Steps, '')
+    const task = new this<T>(owner, op[Symbol.iterator]() as unknown as Steps, '')
     owner.scheduler.enqueue(task)
     return task
   }
@@ -132,6 +132,11 @@ export class Task<T = unknown> implements Op<T> {
   /** @internal */
   get ended(): boolean {
     return this.phase >= RETURNED
+  }
+
+  /** @internal For whom it does what it does: itself, unless it only drives an operation of somebody else's. */
+  get principal(): Task | null {
+    return this
   }
 
   /** @internal */
@@ -295,14 +300,24 @@ export class Task<T = unknown> implements Op<T> {
   }
 }
 
+/** @internal A task that drives one of the operations of a combinator, for the task that waits for all of them. */
+export class Contender<T = unknown> extends Task<T> {
+  override get principal(): Task | null {
+    return (this.owner.host as Task).principal
+  }
+}
+
 /** A task that drives an operation for somebody's `await`: its outcome, error or not, is theirs. */
 export class AwaitTask<T> extends Task<T> {
+  /** The task that awaits; null outside any. */
+  private awaiting: Task | null
   private readonly resolve: (value: T) => void
   private readonly reject: (error: unknown) => void
 
   /** It begins at once: an `await` does not wait for the next turn to make its first attempt. */
   constructor(owner: Scope, op: Op<T>, resolve: (value: T) => void, reject: (error: unknown) => void) {
     super(owner, op[Symbol.iterator]() as unknown as Steps, 'await')
+    this.awaiting = ambientTask()?.principal ?? null
     this.resolve = resolve
     this.reject = reject
     this.addJoiner(this)
@@ -310,6 +325,16 @@ export class AwaitTask<T> extends Task<T> {
     setCurrent(this)
     this.run()
     setCurrent(previous)
+  }
+
+  override get principal(): Task | null {
+    return this.awaiting
+  }
+
+  /** It is more than somebody's operation: a main body. */
+  standAlone(name: string): void {
+    this.name = name
+    this.awaiting = this
   }
 
   protected override get reportsToOwner(): boolean {
