@@ -1,17 +1,19 @@
 /** A body for each of many items, so many at a time. */
 import { ambientScope, requireTask } from '../task/ambient.js'
 import { delegate, enterScope } from '../task/enter-scope.js'
+import { Cancelled, TaskCancelledError } from '../task/errors.js'
 import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
 import type { Body, Coroutine, Op, Parked } from '../task/types.js'
 import { until } from '../task/until.js'
 import { checkFunction, checkInteger, invalidType } from '../task/validate.js'
+import { Channel } from './channel.js'
 import { Deferred } from './deferred.js'
 import { Limiter } from './limiter.js'
 import type { Permit } from './semaphore.js'
 
 export type Items<T> = Iterable<T> | AsyncIterable<T>
-type Puller<T> = () => Coroutine<IteratorResult<T>>
+type Puller<T> = () => Coroutine<IteratorResult<T>> | Op<IteratorResult<T, undefined>>
 
 /** What `map` gives: an operation for all results, or a loop over them as they come. Use it once, in one of these ways. */
 export class Mapped<T, R> implements Op<R[]>, AsyncIterable<R> {
@@ -37,37 +39,45 @@ export class Mapped<T, R> implements Op<R[]>, AsyncIterable<R> {
     return op(() => this.collect()).then(onFulfilled, onRejected)
   }
 
-  /** The results in the order of the items. At most `limit` bodies run ahead of the loop. Leaving it cancels them. */
+  /**
+   * The results in the order of the items, each as soon as it and those before it are there. At most `limit` bodies run
+   * ahead of the loop. Leaving it cancels the rest and waits for them. What became of those that the loop did not get to
+   * is dropped, also an error; one of their clean-up is thrown.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    const results = new Results<R>()
-    const opened = new Deferred<Scope>()
-    const left = new Deferred<void>()
-    const host = ambientScope().spawn(function* map() {
-      yield* enterScope(function* (scope: Scope) {
-        opened.resolve(scope)
-        yield* left
-        scope.cancel('the loop was left')
-      })
-    })
+    const { items, limit, body } = this
+    const ahead = new Channel<Ahead<R>>(Infinity)
+    let bodies: Scope | undefined
+    // A task for this loop alone: its errors are thrown here, and do not fail the scope around the loop as well.
+    const ended = ambientScope().promise(
+      op(() =>
+        enterScope((scope: Scope) => {
+          bodies = scope
+          return feed(scope, items, new Limiter(limit), body, ahead)
+        })
+      )
+    )
+    // It may fail while the loop is busy elsewhere: that shows when the loop is left.
+    ended.catch(() => {})
+    let failure: unknown
     try {
-      const scope = await opened
-      const { pull, close } = puller(this.items)
-      try {
-        for (let exhausted = false, index = 0; ; ) {
-          while (!exhausted && results.size < this.limit) {
-            const next = await op(pull)
-            if (next.done === true) exhausted = true
-            else results.add(scope, this.body, next.value, index++)
-          }
-          if (results.size === 0) return
-          yield await results.first()
-        }
-      } finally {
-        close()
+      for (let next; (next = await ahead.next()).done !== true; ) {
+        const result = await next.value.result
+        next.value.slot.release()
+        yield result
       }
+    } catch (error) {
+      failure = error
+      throw error
     } finally {
-      left.resolve()
-      await host
+      bodies?.cancel('the loop was left')
+      try {
+        await ended
+      } catch (error) {
+        // That a body was cancelled is never the whole story.
+        // eslint-disable-next-line no-unsafe-finally
+        if (failure === undefined || failure instanceof Cancelled || failure instanceof TaskCancelledError) throw error
+      }
     }
   }
 
@@ -99,34 +109,58 @@ export class Mapped<T, R> implements Op<R[]>, AsyncIterable<R> {
   }
 }
 
-/** Results of bodies that run, in the order in which they were begun. */
-class Results<R> {
-  private readonly waiting: Deferred<R>[] = []
+/** A body that runs ahead of the loop. */
+interface Ahead<R> {
+  readonly result: Deferred<R>
+  /** Its place among those that may; free again when the loop has its result. */
+  readonly slot: Permit
+}
 
-  get size(): number {
-    return this.waiting.length
+/** Begins bodies while there are slots, until there are no more items. An error of theirs comes after the results. */
+function* feed<T, R>(
+  scope: Scope,
+  items: Items<T>,
+  slots: Limiter,
+  body: Body<[T, number], R>,
+  ahead: Channel<Ahead<R>>
+): Coroutine<void> {
+  const { pull, close } = puller(items)
+  try {
+    for (let index = 0; ; index++) {
+      const slot = yield* slots.acquire()
+      const next = yield* pull()
+      if (next.done === true) return
+      ahead.trySend({ result: begin(scope, body, next.value, index), slot })
+    }
+  } catch (error) {
+    if (error instanceof Cancelled) throw error
+    ahead.close(error)
+  } finally {
+    ahead.close()
+    close()
   }
+}
 
-  add<T>(scope: Scope, body: Body<[T, number], R>, item: T, index: number): void {
-    const result = new Deferred<R>()
-    this.waiting.push(result)
-    scope.spawn(function* mapper() {
-      try {
-        result.resolve(yield* delegate(requireTask('map()'), body, item, index))
-      } catch (error) {
-        if (scope.cancelled) throw error
-        result.reject(error)
-      }
-    })
-  }
-
-  first(): Deferred<R> {
-    return this.waiting.shift() as Deferred<R>
-  }
+function begin<T, R>(scope: Scope, body: Body<[T, number], R>, item: T, index: number): Deferred<R> {
+  const result = new Deferred<R>()
+  scope.spawn(function* mapper() {
+    const task = requireTask('map()')
+    try {
+      result.resolve(yield* delegate(task, body, item, index))
+    } catch (error) {
+      const cancelled = error instanceof Cancelled
+      result.reject(cancelled ? new TaskCancelledError(task.label, error) : error)
+      // Of a body that was told to end, it is an error of its clean-up.
+      if (cancelled || scope.cancelled) throw error
+    }
+  })
+  return result
 }
 
 /** One way to take the next item, and to say that no more are wanted. */
 function puller<T>(items: Items<T>): { pull: Puller<T>; close(): void } {
+  // By its own means: a value that was handed over is not lost in a promise that nobody waits for any more.
+  if (items instanceof Channel) return { pull: () => items.next(), close() {} }
   let exhausted = false
   const noted = (next: IteratorResult<T>): IteratorResult<T> => {
     exhausted ||= next.done === true
