@@ -2,6 +2,9 @@
 import { EventEmitter } from 'node:events'
 import { expect, it } from 'vitest'
 import {
+  all,
+  allSettled,
+  any,
   Barrier,
   Cancelled,
   checkpoint,
@@ -1031,5 +1034,21 @@ it('bodies of use run in the task that called it', async () => {
     for (const guard of [new Semaphore(1), new Mutex(), new Limiter(1), new Condition()]) {
       for (const body of bodies) expect(yield* guard.use(body)).toBe(currentTask()?.label)
     }
+  })
+})
+
+it.each([
+  ['race', () => race([sleep(1e6), new Event().wait()])],
+  ['any', () => any([sleep(1e6), new Event().wait()])],
+  ['all', () => all([sleep(1e6), new Event().wait()])],
+  ['allSettled', () => allSettled([sleep(1e6), new Event().wait()])]
+])('%s that is cancelled from outside ends with Cancelled, and not with an error of its own', async (_, make) => {
+  await run(function* () {
+    const task = spawn(make as () => Op<unknown>)
+    yield* allParked()
+    task.cancel('why')
+    yield* allParked()
+    expect(task.outcome).toBe('cancelled')
+    expect((yield* caught(() => timeout(1, make as () => Op<unknown>))).code).toBe('ERR_COREACTOR_TIMEOUT')
   })
 })

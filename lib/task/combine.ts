@@ -35,6 +35,7 @@ export function all<const Ops extends readonly Op<unknown>[]>(ops: Ops): Op<Resu
     const tasks = yield* enterScope(function* (scope: Scope) {
       return ops.map((each) => Contender.drive(scope, each))
     })
+    if (tasks.some(({ outcome }) => outcome === 'cancelled')) throwIfCancelled()
     return tasks.map((task) => task.result()) as Results<Ops>
   })
 }
@@ -50,9 +51,10 @@ export function allSettled<const Ops extends readonly Op<unknown>[]>(ops: Ops): 
   checkOps(ops)
   return op(function* () {
     const outcomes: Settled<unknown>[] = []
-    yield* enterScope(function* (scope: Scope) {
-      ops.forEach((each, i) => Contender.spawn(scope, settle, [each, outcomes, i]))
+    const tasks = yield* enterScope(function* (scope: Scope) {
+      return ops.map((each, i) => Contender.spawn(scope, settle, [each, outcomes, i]))
     })
+    if (tasks.some(({ outcome }) => outcome === 'cancelled')) throwIfCancelled()
     return outcomes as SettledResults<Ops>
   })
 }
@@ -103,8 +105,17 @@ function* firstOf<T>(ops: readonly Op<unknown>[], tolerated: Failure[] | null): 
     for (const each of ops) Contender.spawn(scope, contend, [each])
     if (ops.length === 0 && tolerated === null) yield* new Never()
   })
-  if (winner === null) throw new ScopeError(tolerated ?? [])
+  if (winner === null) {
+    throwIfCancelled()
+    throw new ScopeError(tolerated ?? [])
+  }
   return (winner as { value: T }).value
+}
+
+/** After the scope: its body ended before the cancellation came, and its tasks do not report theirs. */
+function throwIfCancelled(): void {
+  const host = current as Task
+  if (host.scope.cancelRequested) throw host.cancellation()
 }
 
 function* settle(each: Op<unknown>, outcomes: Settled<unknown>[], i: number): Coroutine<void> {
