@@ -250,6 +250,20 @@ onEveryKernel('Channel', (kernel) => {
     })
   })
 
+  it('what was handed to the loser of a race is given back also if the race was cancelled meanwhile', async () => {
+    await kernel.run(function* () {
+      const channel = new Channel<string>()
+      const stop = deferred<string>()
+      const [racing] = yield* parked<unknown>(race([stop, channel.receive()]))
+      // In this order: the one who waits for `stop` runs first, and finds the scope of the race cancelled already.
+      stop.resolve('stop')
+      channel.trySend('a')
+      racing?.cancel()
+      expect(yield* racing as Task<unknown>).toBe('stop')
+      expect(channel.tryReceive()).toBe('a')
+    })
+  })
+
   it('what a loser gives back after the close can still be received, and then comes the end', async () => {
     await kernel.run(function* () {
       const channel = new Channel<string>()

@@ -107,7 +107,10 @@ export class Scope {
   cancelBy(reason: unknown, origin: Task | null, retract: boolean): void {
     if (this.ownCancel) return
     this.ownCancel = true
-    if (this.cancelRequested) return
+    if (this.cancelRequested) {
+      if (retract) this.retractReady()
+      return
+    }
     const controllers: AbortController[] = []
     this.propagate({ reason, origin, retract, controllers })
     abortAll(controllers, reason)
@@ -241,6 +244,16 @@ export class Scope {
     if (this.host !== null && this.host.scope === this) this.host.interrupt(retract)
     for (let scope = this.firstScope; scope !== null; scope = scope.nextScope) {
       if (!scope.cancelRequested) scope.arrive(cancellation)
+    }
+  }
+
+  /** It was cancelled from further out before, which left completed what had been woken and not resumed. */
+  private retractReady(): void {
+    for (let task = this.firstChild; task !== null; task = task.nextSibling) {
+      if (task.scope === this) task.interrupt(true)
+    }
+    for (let scope = this.firstScope; scope !== null; scope = scope.nextScope) {
+      if (scope.cancelRequested) scope.retractReady()
     }
   }
 
