@@ -35,7 +35,7 @@ export class Close extends Leaf<void> {
     output.leave(this)
     if (!handle.closed && output.bytes > 0 && output.error === null) output.flush()
     if (!handle.closed && output.bytes > 0) return false
-    free(stream, false)
+    free(stream, output.cutOff)
     if (output.error !== null && !output.errorSeen) {
       output.errorSeen = true
       throw output.error
@@ -54,7 +54,7 @@ export class Close extends Leaf<void> {
   }
 
   /** In a cancelled scope: what the kernel takes at once is sent, the rest is not waited for. */
-  protected override refused(): void {
+  override refused(): void {
     if (this.stream.closing || this.stream.handle.closed) return
     this.begin()
     this.stream.abandon()

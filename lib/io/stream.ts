@@ -98,8 +98,8 @@ export class Stream implements WritableState {
    * else was written in it, and this completes at once unless 64 KiB are waiting already: awaiting it is back-pressure.
    * A larger `data` is not copied: leave it alone until this completes, which is when the kernel has all of it.
    *
-   * On cancel: nothing has been written; or, of a large `data`, the `Cancelled` has `bytesWritten`, and the write side is
-   * closed. Errors: `ClosedError`, `BusyError` (another write is waiting), the system error that ended writing, such as
+   * On cancel: nothing has been written; or, of a large `data`, the `Cancelled` has `bytesWritten`, the write side is
+   * closed, and closing resets the connection, so that the peer does not take a part for the whole. Errors: `ClosedError`, `BusyError` (another write is waiting), the system error that ended writing, such as
    * `EPIPE` (also one that an earlier write met after it had completed); `ERR_INVALID_ARG_TYPE`.
    *
    * @example
@@ -168,7 +168,7 @@ export class Stream implements WritableState {
   abandon(): void {
     if (this.handle.closed) return
     this.buffer?.flush()
-    free(this, this.bufferedBytes > 0)
+    free(this, this.bufferedBytes > 0 || this.buffer?.cutOff === true)
   }
 
   /** The chunks that arrive, until the peer has finished; leaving the loop early does not close the stream. */

@@ -38,6 +38,8 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
   error: Error | null = null
   /** Invariant: true once somebody has been thrown `error`. */
   errorSeen = false
+  /** Part of a write has gone, and the rest never will: the peer must not take what it gets for the whole. */
+  cutOff = false
   private enlisted = false
   /** Who waits for room, or for all to be taken. */
   private waiter: Waiter | null = null

@@ -101,6 +101,12 @@ class WriteLarge extends Writing {
     return output.taken >= this.mark && this.complete(undefined)
   }
 
+  /** All of it has gone: then it has been written, and cannot be called off. */
+  override retract(): boolean {
+    if (this.mark >= 0 && this.stream.output.taken >= this.mark) return false
+    return super.retract()
+  }
+
   override disarm(): void {
     super.disarm()
     const { output } = this.stream
@@ -111,6 +117,7 @@ class WriteLarge extends Writing {
       return
     }
     this.cutOff = gone
+    output.cutOff = true
     output.fail(new ClosedError(`the write side, after ${gone} of ${this.size} bytes of a cancelled write,`))
   }
 

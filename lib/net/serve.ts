@@ -3,7 +3,7 @@ import { SystemError } from '../kernel/errno.js'
 import type { SocketAddress } from '../kernel/kernel.js'
 import { ambientScope, requireTask } from '../task/ambient.js'
 import { delegate, enterScope } from '../task/enter-scope.js'
-import { Cancelled } from '../task/errors.js'
+import { Cancelled, TaskCancelledError } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
 import { cancelOnAbort, checkSignal } from '../task/abort.js'
 import { op } from '../task/op.js'
@@ -110,16 +110,14 @@ export class Server {
     this.listener.handle.close()
     try {
       if (grace > 0) {
-        yield* timeout(grace, function* () {
-          yield* task
-        })
+        yield* timeout(grace, () => ended(task))
       }
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error
     } finally {
       this.handlers?.cancel('the server is closing')
     }
-    yield* task
+    yield* ended(task)
   }
 
   /** The server's own task: a scope that holds the acceptor and the handlers. */
@@ -167,6 +165,15 @@ export class Server {
   }
 }
 
+/** Waits for the server's task. That it was cancelled, because the scope that it is in was, is an end like any other. */
+function* ended(task: Task<void>): Coroutine<void> {
+  try {
+    yield* task
+  } catch (error) {
+    if (!(error instanceof TaskCancelledError)) throw error
+  }
+}
+
 /** Errors that only say that the peer went away. */
 const DISCONNECTS = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
 
@@ -195,8 +202,10 @@ export function serve(options: ServeOptions, handler: Handler): Op<Server> {
   if (limit !== undefined && limit !== Infinity) checkInteger('options.limit', limit, 1, Number.MAX_SAFE_INTEGER)
   if (onError !== undefined) checkFunction('options.onError', onError)
   if (signal !== undefined) checkSignal(signal)
+  // That of whoever calls: inside a combinator the operation runs in a scope that ends with it.
+  const owner = ambientScope()
   return op(function* () {
     const listener = yield* listening
-    return new Server(listener, handler, options, ambientScope())
+    return new Server(listener, handler, options, owner)
   })
 }

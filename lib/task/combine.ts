@@ -35,7 +35,6 @@ export function all<const Ops extends readonly Op<unknown>[]>(ops: Ops): Op<Resu
     const tasks = yield* enterScope(function* (scope: Scope) {
       return ops.map((each) => Contender.drive(scope, each))
     })
-    if (tasks.some(({ outcome }) => outcome === 'cancelled')) throwIfCancelled()
     return tasks.map((task) => task.result()) as Results<Ops>
   })
 }
@@ -51,10 +50,9 @@ export function allSettled<const Ops extends readonly Op<unknown>[]>(ops: Ops): 
   checkOps(ops)
   return op(function* () {
     const outcomes: Settled<unknown>[] = []
-    const tasks = yield* enterScope(function* (scope: Scope) {
-      return ops.map((each, i) => Contender.spawn(scope, settle, [each, outcomes, i]))
+    yield* enterScope(function* (scope: Scope) {
+      ops.forEach((each, i) => Contender.spawn(scope, settle, [each, outcomes, i]))
     })
-    if (tasks.some(({ outcome }) => outcome === 'cancelled')) throwIfCancelled()
     return outcomes as SettledResults<Ops>
   })
 }
@@ -62,7 +60,8 @@ export function allSettled<const Ops extends readonly Op<unknown>[]>(ops: Ops): 
 /**
  * Waits for the first that ends, and gives its result; a failure is thrown in a `ScopeError`. The others are cancelled
  * and waited for; one that was about to complete is called off, so that its data, its connection or its lock is not lost.
- * With no operations at all it waits until it is cancelled.
+ * What has completed inside an operation made of several cannot be called off: not a race, in particular, that has been
+ * decided and waits for its losers, so put all of them into one. With no operations at all it waits until it is cancelled.
  *
  * @example
  * const winner = yield* race([connection.readSome(), stop.wait()])
@@ -105,17 +104,8 @@ function* firstOf<T>(ops: readonly Op<unknown>[], tolerated: Failure[] | null): 
     for (const each of ops) Contender.spawn(scope, contend, [each])
     if (ops.length === 0 && tolerated === null) yield* new Never()
   })
-  if (winner === null) {
-    throwIfCancelled()
-    throw new ScopeError(tolerated ?? [])
-  }
+  if (winner === null) throw new ScopeError(tolerated ?? [])
   return (winner as { value: T }).value
-}
-
-/** After the scope: its body ended before the cancellation came, and its tasks do not report theirs. */
-function throwIfCancelled(): void {
-  const host = current as Task
-  if (host.scope.cancelRequested) throw host.cancellation()
 }
 
 function* settle(each: Op<unknown>, outcomes: Settled<unknown>[], i: number): Coroutine<void> {

@@ -72,7 +72,10 @@ export function* enterScope<T, S extends Scope = Scope>(body: Body<[S], T>, hook
     const ofBody = outcome.kind === 'failed' ? [host.failure(outcome.error)] : []
     throw new ScopeError([...ofBody, ...failures])
   }
-  if (outcome.kind === 'returned') return outcome.value
+  if (outcome.kind === 'returned') {
+    if (scope.cutOff) throw host.cancellation()
+    return outcome.value
+  }
   if (outcome.kind !== 'absorbed') throw outcome.error
   hooks.absorbed?.(scope as S)
   return undefined as T
@@ -97,7 +100,7 @@ export function delegate<A extends unknown[], T>(host: Task, body: Body<A, T>, .
  * The first child that fails cancels the others and the body; when all have ended, a `ScopeError` with their errors is
  * thrown. An error of the body alone is thrown as it is, after the children were cancelled and have ended. When the body
  * is cut off by the scope's own `cancel`, the result is undefined. Cancelled from outside: everything inside is
- * cancelled, and `Cancelled` is thrown once it has ended.
+ * cancelled, and `Cancelled` is thrown once it has ended, also if the body had returned and only children were cut off.
  *
  * @example
  * yield* scope(function* (tasks) {

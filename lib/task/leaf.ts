@@ -40,8 +40,11 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
     return true
   }
 
-  /** It was driven in a cancelled scope and will not happen. For what must be done all the same: freeing something. */
-  protected refused(): void {}
+  /**
+   * The scope was cancelled before the first attempt, and it will not happen. For what must be done all the same: freeing
+   * something.
+   */
+  refused(): void {}
 
   /** A wait that cannot be called off: cancellation comes with the next operation. */
   get committed(): boolean {

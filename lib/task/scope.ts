@@ -46,6 +46,8 @@ export class Scope {
   private firstScope: Scope | null = null
   private previousScope: Scope | null = null
   private nextScope: Scope | null = null
+  /** Invariant: true once a child has ended with the cancellation of this scope. */
+  private childCutOff = false
   /** The host, waiting for the last child to end. */
   private emptied: Waiter | null = null
   private controller: AbortController | null = null
@@ -75,7 +77,8 @@ export class Scope {
   /**
    * Starts a task, and completes with the value that it reports by calling its first argument, `started`: a server that
    * listens, a worker that has connected. From then on it is a task like any other. Until then its error is thrown here
-   * (`ERR_COREACTOR_NOT_STARTED` if it ends without reporting), and cancelling this wait cancels it and waits for its end.
+   * (`ERR_COREACTOR_NOT_STARTED` if it ends without reporting), and cancelling this wait cancels it and waits for its end,
+   * also if it reports in the meantime.
    *
    * @example
    * const port = yield* tasks.start(function* (started: (port: number) => void) {
@@ -166,6 +169,7 @@ export class Scope {
     if (task.scope !== this) this.close(task)
     this.disown(task)
     if (failed) this.childFailed(task)
+    else if (this.cancelRequested && task.outcome === 'cancelled') this.childCutOff = true
     if (this.firstChild === null) this.emptied?.wake()
     this.scheduler.taskEnded()
   }
@@ -188,6 +192,11 @@ export class Scope {
   /** @internal Whether the cancellation that ends the body is this scope's own, and not one from further out. */
   get absorbs(): boolean {
     return this.ownCancel && !(this.parent as Scope).cancelRequested
+  }
+
+  /** @internal Whether children that it was to wait for were cut off by a cancellation from further out. */
+  get cutOff(): boolean {
+    return this.childCutOff && !this.ownCancel
   }
 
   /** @internal Leaves the tree, and tells how children have failed. */
@@ -247,11 +256,12 @@ export class Scope {
     }
   }
 
-  /** It was cancelled from further out before, which left completed what had been woken and not resumed. */
+  /** It has been cancelled already, when what had completed was to stay completed; that is different now. */
   private retractReady(): void {
     for (let task = this.firstChild; task !== null; task = task.nextSibling) {
       if (task.scope === this) task.interrupt(true)
     }
+    if (this.host !== null && this.host.scope === this) this.host.interrupt(true)
     for (let scope = this.firstScope; scope !== null; scope = scope.nextScope) {
       if (scope.cancelRequested) scope.retractReady()
     }

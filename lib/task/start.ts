@@ -71,11 +71,12 @@ export function start<V>(make: () => StartingTask<V>): Op<V> {
     try {
       return yield* reported
     } catch (error) {
-      if (!(error instanceof Cancelled) || starting.report !== null) throw error
-      // Nobody will ever know of it: it goes, and its last error with it goes to whoever called start.
+      if (!(error instanceof Cancelled)) throw error
+      // Nobody will ever know of it, although it may have reported meanwhile: it goes. Its last error goes to whoever called
+      // start, unless it had reported.
       starting.cancel(error.reason)
       yield* new Ended(starting)
-      if (starting.outcome === 'failed') starting.result()
+      if (starting.report === null && starting.outcome === 'failed') starting.result()
       throw error
     } finally {
       reported.disarm()

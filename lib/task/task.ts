@@ -266,7 +266,11 @@ export class Task<T = unknown> implements Op<T> {
     const { phase, steps } = this
     this.phase = RUNNING
     if (phase === READY) return (steps as Steps).next(RESUME)
-    if (phase === YIELDED) return (steps as Steps).next(this.scope.cancelRequested ? CANCEL : RESUME)
+    if (phase === YIELDED) {
+      if (!this.scope.cancelRequested) return (steps as Steps).next(RESUME)
+      ;(this.held as Leaf<unknown>).refused()
+      return (steps as Steps).next(CANCEL)
+    }
     if (phase === CANCELLING) return (steps as Steps).next(CANCEL)
     const begun = steps instanceof Start ? steps.begin(this) : (steps as Steps)
     this.steps = begun

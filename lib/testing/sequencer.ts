@@ -7,7 +7,8 @@ import { checkFunction, checkInteger, invalidValue } from '../task/validate.js'
 import { Event } from '../sync/event.js'
 
 /**
- * Positions from 0, each of which is taken once. Who takes one waits until the one before it has been left.
+ * Positions from 0, each of which is taken once. Who takes one waits until all before it have been left. One whose wait is
+ * cancelled is left out, and the others keep their order.
  *
  * @example
  * const sequencer = new Sequencer()
@@ -15,7 +16,11 @@ import { Event } from '../sync/event.js'
  * spawn(function* () { yield* sequencer.at(0, () => first.close()) })
  */
 export class Sequencer {
-  private readonly left: Event[] = []
+  /** Set when the position, and all before it, have been left. */
+  private readonly passed: Event[] = []
+  private readonly left = new Set<number>()
+  /** Invariant: the first position that has not been left. */
+  private next = 0
   private readonly taken = new Set<number>()
 
   /**
@@ -27,20 +32,25 @@ export class Sequencer {
     checkFunction('body', body)
     if (this.taken.has(position)) throw invalidValue('position', 'was taken before', position)
     this.taken.add(position)
-    const mine = this.event(position)
-    const before = position === 0 ? null : this.event(position - 1)
-    return op(function* () {
-      try {
-        if (before !== null) yield* before.wait()
-        return yield* delegate(requireTask('Sequencer.at()'), body)
-      } finally {
-        mine.set()
-      }
-    })
+    return op(() => this.take(position, body))
+  }
+
+  private *take<T>(position: number, body: Body<[], T>): Coroutine<T> {
+    try {
+      if (position > 0) yield* this.event(position - 1).wait()
+      return yield* delegate(requireTask('Sequencer.at()'), body)
+    } finally {
+      this.leave(position)
+    }
+  }
+
+  private leave(position: number): void {
+    this.left.add(position)
+    while (this.left.has(this.next)) this.event(this.next++).set()
   }
 
   private event(position: number): Event {
-    return (this.left[position] ??= new Event())
+    return (this.passed[position] ??= new Event())
   }
 }
 
