@@ -515,17 +515,19 @@ const deadlineActions = fc.array(
   { maxLength: 80, size: 'max' }
 )
 
+type Due = Deadline & { when: number }
+
 it('deadlines fire when they are due, each once, the earliest first, whatever is added and removed meanwhile', () => {
   fc.assert(
     fc.property(deadlineActions, (actions) => {
       const deadlines = new Deadlines()
       let now = 0
       /** The model: in ascending order of their times. */
-      const sorted: Deadline[] = []
-      const gone: Deadline[] = []
+      const sorted: Due[] = []
+      const gone: Due[] = []
 
-      const add = (duration: number, fired: (deadline: Deadline) => void = () => {}): void => {
-        const deadline: Deadline = {
+      const add = (duration: number, fired: (deadline: Due) => void = () => {}): void => {
+        const deadline: Due = {
           when: now + duration,
           index: -1,
           fire() {
@@ -538,11 +540,11 @@ it('deadlines fire when they are due, each once, the earliest first, whatever is
           }
         }
         let at = sorted.length
-        while (at > 0 && (sorted[at - 1] as Deadline).when > deadline.when) at--
+        while (at > 0 && (sorted[at - 1] as Due).when > deadline.when) at--
         sorted.splice(at, 0, deadline)
-        deadlines.add(deadline)
+        deadlines.add(deadline, deadline.when)
       }
-      const remove = (deadline: Deadline | undefined): void => {
+      const remove = (deadline: Due | undefined): void => {
         if (deadline === undefined) return
         deadlines.remove(deadline)
         ok(deadline.index === -1, 'it is out when it was removed')
