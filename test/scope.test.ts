@@ -1,8 +1,13 @@
 /** Scopes: who waits for whom, what an error does, and what cancellation reaches. */
 import { expect, it } from 'vitest'
 import {
+  all,
+  allSettled,
+  any,
   Cancelled,
   checkpoint,
+  moveOnAfter,
+  race,
   run,
   scope,
   ScopeError,
@@ -12,6 +17,7 @@ import {
   TimeoutError,
   until,
   type Coroutine,
+  type Op,
   type Scope,
   type Task
 } from 'coreactor'
@@ -441,6 +447,26 @@ onEveryKernel('timeouts', (kernel) => {
       return yield* until(thrownOr(waiting))
     })
     expect(outcome).toBe('completed')
+  })
+})
+
+onEveryKernel('combinators', (kernel) => {
+  const combinators = { all, allSettled, any, race } as Record<string, (ops: Op<void>[]) => Op<unknown>>
+
+  it.each(Object.keys(combinators))('%s that is cancelled from outside throws Cancelled, and nothing else', async (name) => {
+    const combine = combinators[name] as (ops: Op<void>[]) => Op<unknown>
+    let thrown: unknown
+    await kernel.run(() =>
+      moveOnAfter(1, function* () {
+        try {
+          yield* combine([sleep(1e6), sleep(1e6)])
+        } catch (error) {
+          thrown = error
+          throw error
+        }
+      })
+    )
+    expect(thrown).toBeInstanceOf(Cancelled)
   })
 })
 

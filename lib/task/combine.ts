@@ -35,6 +35,8 @@ export function all<const Ops extends readonly Op<unknown>[]>(ops: Ops): Op<Resu
     const tasks = yield* enterScope(function* (scope: Scope) {
       return ops.map((each) => Contender.drive(scope, each))
     })
+    // Only a cancellation from outside cancels one without another's error.
+    if (tasks.some((task) => task.outcome === 'cancelled')) throw (current as Task).cancellation()
     return tasks.map((task) => task.result()) as Results<Ops>
   })
 }
@@ -53,6 +55,7 @@ export function allSettled<const Ops extends readonly Op<unknown>[]>(ops: Ops): 
     yield* enterScope(function* (scope: Scope) {
       ops.forEach((each, i) => Contender.spawn(scope, settle, [each, outcomes, i]))
     })
+    if (ops.some((_, i) => outcomes[i] === undefined)) throw (current as Task).cancellation()
     return outcomes as SettledResults<Ops>
   })
 }
@@ -104,7 +107,11 @@ function* firstOf<T>(ops: readonly Op<unknown>[], tolerated: Failure[] | null): 
     for (const each of ops) Contender.spawn(scope, contend, [each])
     if (ops.length === 0 && tolerated === null) yield* new Never()
   })
-  if (winner === null) throw new ScopeError(tolerated ?? [])
+  if (winner === null) {
+    // Without a winner and without a failure of everybody: it was cancelled.
+    if (tolerated === null || tolerated.length < ops.length) throw (current as Task).cancellation()
+    throw new ScopeError(tolerated)
+  }
   return (winner as { value: T }).value
 }
 
