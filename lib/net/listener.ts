@@ -137,11 +137,16 @@ export class Listener {
  * const connection = yield* listener.accept()
  */
 export function listen(options: ListenOptions): Op<Listener> {
+  return immediate(listening(options))
+}
+
+/** Checks the options, and gives what opens the listener. */
+export function listening(options: ListenOptions): () => Listener {
   const address = socketAddress(options, '::', 0)
   const { backlog = 4096 } = options
   checkInteger('options.backlog', backlog, 1, 0x7fff_ffff)
   const everywhere = options.host === undefined
-  return immediate(() => {
+  return () => {
     const runtime = currentRuntime()
     try {
       return open(runtime.kernel, address)
@@ -165,7 +170,7 @@ export function listen(options: ListenOptions): Op<Listener> {
       const bound = kernel.localAddress(fd)
       return new Listener(handle, typeof bound === 'number' || bound.family === 'Unix' ? where : bound)
     }
-  })
+  }
 
   function configure(kernel: Kernel, fd: number, where: SocketAddress): number {
     const settings: [option: number, value: number][] = [

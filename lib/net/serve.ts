@@ -6,7 +6,7 @@ import { delegate, enterScope } from '../task/enter-scope.js'
 import { Cancelled, TaskCancelledError } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
 import { cancelOnAbort, checkSignal } from '../task/abort.js'
-import { op } from '../task/op.js'
+import { immediate, op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
 import type { Task } from '../task/task.js'
 import type { Body, Coroutine, Op, Waiter } from '../task/types.js'
@@ -14,7 +14,7 @@ import { checkFunction, checkInteger, checkMilliseconds } from '../task/validate
 import { timeout, TimeoutError } from '../time/timeout.js'
 import { acceptPatiently } from './accept-policy.js'
 import type { Connection } from './connection.js'
-import { listen, type Listener, type ListenOptions } from './listener.js'
+import { listening, type Listener, type ListenOptions } from './listener.js'
 
 export type Handler = Body<[Connection], void>
 
@@ -197,7 +197,7 @@ function printError(error: unknown): void {
  */
 export function serve(options: ServeOptions, handler: Handler): Op<Server> {
   checkFunction('handler', handler)
-  const listening = listen(options)
+  const open = listening(options)
   const { limit, onError, signal } = options
   if (limit !== undefined && limit !== Infinity) checkInteger('options.limit', limit, 1, Number.MAX_SAFE_INTEGER)
   if (onError !== undefined) checkFunction('options.onError', onError)
@@ -205,7 +205,7 @@ export function serve(options: ServeOptions, handler: Handler): Op<Server> {
   // That of whoever calls: inside a combinator the operation runs in a scope that ends with it.
   const owner = ambientScope()
   return op(function* () {
-    const listener = yield* listening
+    const listener = yield* immediate(open)
     return new Server(listener, handler, options, owner)
   })
 }

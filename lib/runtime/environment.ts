@@ -1,4 +1,8 @@
-/** What environment variables ask for: `COREACTOR_SEED` and `COREACTOR_DEBUG`. Read once, when the library is loaded. */
+/**
+ * What environment variables ask for. Read once, when the library is loaded.
+ *
+ * `COREACTOR_DEBUG=1`: the guard rails, see `guard-rails.ts`. `COREACTOR_SEED`: a number, or `random`, see `RunOptions`.
+ */
 import type { Kernel } from '../kernel/kernel.js'
 import { randomFrom } from '../task/random.js'
 
@@ -13,10 +17,11 @@ export const environment = {
   random(kernel: Kernel): (() => number) | null {
     if (seed === undefined || seed === '') return null
     if (chosen === null) {
-      chosen = seed === 'random' ? kernel.entropy() : Number(seed)
-      if (!Number.isInteger(chosen) || chosen < 0 || chosen > 0xffff_ffff) {
+      const number = seed === 'random' ? kernel.entropy() : Number(seed)
+      if (!Number.isInteger(number) || number < 0 || number > 0xffff_ffff) {
         throw new RangeError(`COREACTOR_SEED must be "random" or an integer from 0 to 4294967295, not "${seed}"`)
       }
+      chosen = number
       if (seed === 'random') process.stderr.write(`coreactor: tasks run in a random order. Again: COREACTOR_SEED=${chosen}\n`)
     }
     return randomFrom(chosen)

@@ -2,6 +2,7 @@
 import type { Kernel } from '../kernel/kernel.js'
 import { Reactor } from '../reactor/reactor.js'
 import { debug } from '../task/debug.js'
+import type { Failure } from '../task/errors.js'
 import { Scheduler } from '../task/scheduler.js'
 import { Scope } from '../task/scope.js'
 import { runTurn } from './async-context.js'
@@ -56,14 +57,18 @@ export class Runtime implements TimeHost {
   keepAlive(alive: boolean): void {
     if (alive) this.kernel.ref()
     else this.kernel.unref()
-    if (!alive && debug !== null) debug.idle()
+    if (!alive && debug !== null) debug.idle(this.scheduler)
   }
 
   /** Where an exception of a callback would end up: the task that failed has nobody who waits for it. */
-  uncaught(error: unknown): void {
-    queueMicrotask(() => {
-      throw error
-    })
+  uncaught(failure: Failure): void {
+    const raise = (): never => {
+      throw failure.error
+    }
+    if (debug === null) return queueMicrotask(raise)
+    debug.uncaught(failure)
+    // Warnings are printed in ticks: this one comes after that, and a microtask might not.
+    process.nextTick(raise)
   }
 
   /** Everything that happens, happens in here. See `Turn` in the kernel for its argument and result. */

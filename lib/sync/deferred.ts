@@ -1,4 +1,5 @@
 /** A result that somebody will provide. */
+import { debug } from '../task/debug.js'
 import { Cancelled, CoreactorError } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
 import type { Op, Parked, Waiter } from '../task/types.js'
@@ -57,6 +58,7 @@ export class Deferred<T> implements Op<T> {
 
   /** The result; throws the error, and `ERR_COREACTOR_NOT_SETTLED` before there is either. */
   result(): T {
+    if (debug !== null) debug.collected(this)
     if (this.outcome === null) throw new CoreactorError('ERR_COREACTOR_NOT_SETTLED', 'the deferred has no result yet')
     if ('error' in this.outcome) throw this.outcome.error
     return this.outcome.value
@@ -64,6 +66,7 @@ export class Deferred<T> implements Op<T> {
 
   /** Waits for the result. On cancel it stays as it is. */
   [Symbol.iterator](): Iterator<Parked, T, unknown> {
+    if (debug !== null) debug.collected(this)
     return new WaitForOutcome(this)[Symbol.iterator]()
   }
 
@@ -71,12 +74,14 @@ export class Deferred<T> implements Op<T> {
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((error: unknown) => B | PromiseLike<B>) | null
   ): Promise<A | B> {
+    if (debug !== null) debug.collected(this)
     return new WaitForOutcome(this).then(onFulfilled, onRejected)
   }
 
   private settle(outcome: Outcome<T>): boolean {
     if (this.outcome !== null) return false
     this.outcome = outcome
+    if (debug !== null && 'error' in outcome) debug.rejected(this, outcome.error)
     for (const waiter of this.waiters) waiter.wake()
     this.waiters.clear()
     return true
@@ -84,7 +89,8 @@ export class Deferred<T> implements Op<T> {
 }
 
 /**
- * A result that is to be provided later, by whoever has it.
+ * A result that is to be provided later, by whoever has it. With `COREACTOR_DEBUG=1` one that was rejected, and that
+ * nobody has waited for, is reported.
  *
  * @example
  * const answer = deferred<number>()
@@ -92,5 +98,7 @@ export class Deferred<T> implements Op<T> {
  * const value = yield* answer
  */
 export function deferred<T = void>(): Deferred<T> {
-  return new Deferred<T>()
+  const made = new Deferred<T>()
+  if (debug !== null) debug.promised(made)
+  return made
 }

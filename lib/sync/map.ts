@@ -1,5 +1,6 @@
 /** A body for each of many items, so many at a time. */
 import { ambientScope, requireTask } from '../task/ambient.js'
+import { debug } from '../task/debug.js'
 import { delegate, enterScope } from '../task/enter-scope.js'
 import { Cancelled, TaskCancelledError } from '../task/errors.js'
 import { op } from '../task/op.js'
@@ -26,9 +27,11 @@ export class Mapped<T, R> implements Op<R[]>, AsyncIterable<R> {
     this.items = items
     this.limit = limit
     this.body = body
+    if (debug !== null) debug.created(this)
   }
 
   [Symbol.iterator](): Iterator<Parked, R[], unknown> {
+    if (debug !== null) debug.driven(this)
     return this.collect()
   }
 
@@ -36,6 +39,7 @@ export class Mapped<T, R> implements Op<R[]>, AsyncIterable<R> {
     onFulfilled?: ((value: R[]) => A | PromiseLike<A>) | null,
     onRejected?: ((error: unknown) => B | PromiseLike<B>) | null
   ): PromiseLike<A | B> {
+    if (debug !== null) debug.driven(this)
     return op(() => this.collect()).then(onFulfilled, onRejected)
   }
 
@@ -44,7 +48,12 @@ export class Mapped<T, R> implements Op<R[]>, AsyncIterable<R> {
    * ahead of the loop. Leaving it cancels the rest and waits for them. What became of those that the loop did not get to
    * is dropped, also an error; one of their clean-up is thrown.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+    if (debug !== null) debug.driven(this)
+    return this.loop()
+  }
+
+  private async *loop(): AsyncGenerator<R, void, undefined> {
     const { items, limit, body } = this
     const ahead = new Channel<Ahead<R>>(Infinity)
     let bodies: Scope | undefined

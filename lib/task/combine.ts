@@ -3,6 +3,7 @@
  * and waited for, so that nothing of them goes on when the combinator has completed.
  */
 import { current } from './ambient.js'
+import { debug } from './debug.js'
 import { enterScope } from './enter-scope.js'
 import { Cancelled, ScopeError, type Failure } from './errors.js'
 import { Leaf } from './leaf.js'
@@ -35,8 +36,6 @@ export function all<const Ops extends readonly Op<unknown>[]>(ops: Ops): Op<Resu
     const tasks = yield* enterScope(function* (scope: Scope) {
       return ops.map((each) => Contender.drive(scope, each))
     })
-    // Only a cancellation from outside cancels one without another's error.
-    if (tasks.some((task) => task.outcome === 'cancelled')) throw (current as Task).cancellation()
     return tasks.map((task) => task.result()) as Results<Ops>
   })
 }
@@ -55,7 +54,6 @@ export function allSettled<const Ops extends readonly Op<unknown>[]>(ops: Ops): 
     yield* enterScope(function* (scope: Scope) {
       ops.forEach((each, i) => Contender.spawn(scope, settle, [each, outcomes, i]))
     })
-    if (ops.some((_, i) => outcomes[i] === undefined)) throw (current as Task).cancellation()
     return outcomes as SettledResults<Ops>
   })
 }
@@ -107,11 +105,7 @@ function* firstOf<T>(ops: readonly Op<unknown>[], tolerated: Failure[] | null): 
     for (const each of ops) Contender.spawn(scope, contend, [each])
     if (ops.length === 0 && tolerated === null) yield* new Never()
   })
-  if (winner === null) {
-    // Without a winner and without a failure of everybody: it was cancelled.
-    if (tolerated === null || tolerated.length < ops.length) throw (current as Task).cancellation()
-    throw new ScopeError(tolerated)
-  }
+  if (winner === null) throw new ScopeError(tolerated ?? [])
   return (winner as { value: T }).value
 }
 
@@ -135,8 +129,10 @@ class Never extends Leaf<never> {
   override disarm(): void {}
 }
 
+/** From here on they are the combinator's: if that is not driven, it alone is at fault. */
 function checkOps(ops: unknown): void {
   if (!Array.isArray(ops)) throw invalidType('ops', 'an array of operations', ops)
+  if (debug !== null) for (const each of ops) debug.driven(each)
   ops.forEach((each: unknown, i) => {
     if (typeof each === 'object' && each !== null && Symbol.iterator in each && 'then' in each) return
     throw invalidType(`ops[${i}]`, 'an operation or a task (a promise becomes one with until())', each)

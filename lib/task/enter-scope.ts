@@ -1,6 +1,7 @@
 /** Running a body in a scope of its own: the one way in, and the one way out. */
 import { current, runAsync } from './ambient.js'
 import { cancelOnAbort, checkSignal } from './abort.js'
+import { debug } from './debug.js'
 import { Cancelled, ScopeError } from './errors.js'
 import { Leaf } from './leaf.js'
 import { op } from './op.js'
@@ -63,6 +64,7 @@ export function* enterScope<T, S extends Scope = Scope>(body: Body<[S], T>, hook
       : scope.absorbs
         ? { kind: 'absorbed' }
         : { kind: 'cancelled', error }
+    if (debug !== null) debug.abandoned(scope, error)
     if (error instanceof Cancelled) scope.cancelBy(error.reason, error.origin, false)
     else scope.cancelBy(error, host, false)
   }

@@ -4,6 +4,7 @@
  */
 import { contexts, setCurrent } from './ambient.js'
 import { debug } from './debug.js'
+import type { Failure } from './errors.js'
 import type { Task } from './task.js'
 
 /** What a scheduler needs from the runtime that it runs in. */
@@ -13,7 +14,7 @@ export interface SchedulerHost {
   /** Outside a turn: asks for one. Inside: nothing to do, the turn looks at the queue before it ends. */
   wantTurn(): void
   /** A task that nobody waits for has failed. */
-  uncaught(error: unknown): void
+  uncaught(failure: Failure): void
   /** The first live task has come, the last one has gone. */
   keepAlive(alive: boolean): void
 }

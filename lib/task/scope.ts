@@ -230,7 +230,7 @@ export class Scope {
   private childFailed(task: Task): void {
     const failure = task.failure()
     if (this.parent === null) {
-      this.scheduler.host.uncaught(failure.error)
+      this.scheduler.host.uncaught(failure)
       return
     }
     ;(this.failures ??= []).push(failure)

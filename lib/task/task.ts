@@ -297,6 +297,7 @@ export class Task<T = unknown> implements Op<T> {
     this.joiners = null
     this.context = null
     this.locals = null
+    if (debug !== null && phase !== RETURNED) debug.abandoned(this, held)
     this.owner.childEnded(this, phase === FAILED && this.reportsToOwner)
     if (joiners === null) return
     if (Array.isArray(joiners)) for (const joiner of joiners) joiner.wake()
@@ -327,7 +328,12 @@ export class AwaitTask<T> extends Task<T> {
     this.addJoiner(this)
     const previous = current
     setCurrent(this)
-    this.run()
+    if (debug === null) {
+      this.run()
+    } else {
+      debug.awaits(this, op)
+      debug.step(this, () => this.run())
+    }
     setCurrent(previous)
   }
 
@@ -353,11 +359,21 @@ export class AwaitTask<T> extends Task<T> {
 }
 
 function bareYield(task: Task, value: unknown): CoreactorError {
-  const what = typeof value === 'object' && value !== null && Symbol.iterator in value ? 'an operation' : String(value)
-  return new CoreactorError(
-    'ERR_COREACTOR_BARE_YIELD',
-    `the coroutine of task ${task.name} yielded ${what} with a bare "yield"; operations are driven with "yield*"`
-  )
+  return new CoreactorError('ERR_COREACTOR_BARE_YIELD', `the coroutine of task ${task.label} yielded ${withAdvice(value)}`)
+}
+
+/** What was yielded, and what to write instead. */
+function withAdvice(value: unknown): string {
+  const bare = 'with a bare "yield"'
+  if (Array.isArray(value)) return `an array ${bare}; several operations are waited for with "yield* all(operations)"`
+  if (typeof value === 'object' && value !== null) {
+    const iterable = Symbol.iterator in value
+    if (iterable && 'then' in value) return `an operation ${bare}; operations are driven with "yield*"`
+    if (iterable && 'next' in value) return `a generator ${bare}; "yield*" it`
+    if ('then' in value) return `a promise ${bare}; wait for it with "yield* until(promise)"`
+  }
+  const what = typeof value === 'object' && value !== null ? 'an object' : String(value)
+  return `${what} ${bare}; a coroutine yields nothing itself, it drives operations with "yield*"`
 }
 
 /** @internal What a body returned, as something a coroutine can delegate to. */
