@@ -12,8 +12,10 @@ const QUIET_TURNS = 2
 const waiting = new WeakMap<Scheduler, number>()
 
 /**
- * Waits until every other task is parked, waiting for time or for an event that is not there yet. No time passes on a
- * virtual clock meanwhile. On the operating system it says nothing of data that is on its way.
+ * Waits until every other task is parked, waiting for time or for an event that is not there yet: the moment to look at
+ * what they have done, or to let the next thing happen. No time passes on a virtual clock meanwhile. Several may wait for
+ * it at once. On the operating system it says nothing of data that is on its way. Throws `ERR_COREACTOR_NO_TASK` outside
+ * any task.
  *
  * @example
  * spawn(consumer)

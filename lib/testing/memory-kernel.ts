@@ -30,12 +30,13 @@ import {
   WRITABLE
 } from '../kernel/layout.js'
 import { randomFrom } from '../task/random.js'
+import { checkInteger, checkMilliseconds, outOfRange } from '../task/validate.js'
 import { MemorySocket } from './memory-socket.js'
 
 export interface MemoryKernelOptions {
-  /** What a socket holds that its owner has not read yet, in bytes. Small makes every write a partial one. */
+  /** What a socket holds that its owner has not read yet, in bytes; 64 KiB by default. Small makes writes partial ones. */
   capacity?: number | undefined
-  /** Where entropy begins. */
+  /** Where the kernel's entropy begins; 1 by default. The order of tasks has a seed of its own: `seed` of `run`. */
   seed?: number | undefined
 }
 
@@ -74,6 +75,23 @@ const FIRST_EPHEMERAL_PORT = 49152
 /** Directions that may be asked for; the other bits are reported unasked. */
 const DIRECTIONS = READABLE | WRITABLE | PRIORITY
 
+/**
+ * The operating system for a test: `run(main, { kernel: new MemoryKernel() })`. Sockets are in memory, at any address; the
+ * clock begins at 0, stands still while anything can run, and jumps to the next deadline when every task is parked and no
+ * event is due. So an hour's timeout passes in no time, and what happens at one time happens in an order that is the same
+ * in every run. One `run` at a time uses it; the next one finds its clock where the last one left it.
+ *
+ * What it knows of is tasks, sockets and deadlines of its own. Microtasks have run before the clock jumps, but foreign
+ * work, a timer or a file of Node's, is not waited for: a deadline comes before a promise that takes real time. Give
+ * such a promise no deadline in a test, or replace it.
+ *
+ * Errors: `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE` for the options.
+ *
+ * @example
+ * const kernel = new MemoryKernel()
+ * await run(() => sleep(3_600_000), { kernel })
+ * console.log(kernel.now(), kernel.openSockets) // 3600000 0
+ */
 export class MemoryKernel implements Kernel {
   readonly events = new Int32Array(BATCH_CAPACITY * EVENT_INTS)
   private readonly capacity: number
@@ -95,6 +113,8 @@ export class MemoryKernel implements Kernel {
   private immediate: NodeJS.Immediate | null = null
 
   constructor({ capacity = 64 * 1024, seed = 1 }: MemoryKernelOptions = {}) {
+    checkInteger('options.capacity', capacity, 1, Number.MAX_SAFE_INTEGER)
+    checkInteger('options.seed', seed, 0, 0xffff_ffff)
     this.capacity = capacity
     this.random = randomFrom(seed)
   }
@@ -111,7 +131,10 @@ export class MemoryKernel implements Kernel {
 
   close(): void {
     this.turn = null
+    this.deadline = Infinity
+    this.requested = false
     if (this.immediate !== null) clearImmediate(this.immediate)
+    this.immediate = null
   }
 
   requestTurn(): void {
@@ -123,12 +146,18 @@ export class MemoryKernel implements Kernel {
   ref(): void {}
   unref(): void {}
 
+  /** The virtual clock, in milliseconds: 0 at first. Inside tasks, `now()` of the library reads it. */
   now(): number {
     return this.time
   }
 
-  /** Moves the clock, as if a computation had taken so long. */
+  /**
+   * Moves the clock on by `ms` at once, as if a computation had taken so long: what falls due meanwhile is late. To let
+   * time pass in the ordinary way, `sleep`.
+   */
   advance(ms: number): void {
+    checkMilliseconds('ms', ms)
+    if (ms < 0 || ms === Infinity) throw outOfRange('ms', 'finite and not negative', ms)
     this.time += ms
     this.schedule()
   }

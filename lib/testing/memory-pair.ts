@@ -7,7 +7,10 @@ import { checkInteger } from '../task/validate.js'
 import { MemoryKernel } from './memory-kernel.js'
 import type { MemorySocket } from './memory-socket.js'
 
-/** One direction of a connection. It flows until it is held. A reset overtakes what is held; an end does not. */
+/**
+ * One direction of a connection. It flows until it is held. A reset overtakes what is held; an end does not. What is
+ * written is on the wire when the turn has ended, or after `flush`, or `allParked`.
+ */
 export class Wire {
   private readonly receiver: MemorySocket
 
@@ -21,13 +24,13 @@ export class Wire {
     return this.receiver.inTransit
   }
 
-  /** Holds back what is sent from now on. */
+  /** Holds back what is sent from now on, until `pass` or `flow`. */
   hold(): this {
     this.receiver.hold()
     return this
   }
 
-  /** Lets `bytes` of what is held arrive, everything by default. Gives how many there were. */
+  /** Lets `bytes` of what is held arrive, everything by default. Gives how many did. What is sent later is held again. */
   pass(bytes = Number.MAX_SAFE_INTEGER): number {
     checkInteger('bytes', bytes, 1, Number.MAX_SAFE_INTEGER)
     return this.receiver.pass(bytes)
@@ -57,6 +60,7 @@ export interface MemoryPair {
  * const { client, server, up } = memoryPair()
  * up.hold()
  * yield* client.write('half a line\n')
+ * yield* client.flush()
  * up.pass(4)
  * yield* server.readSome() // 'half'
  */

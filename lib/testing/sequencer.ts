@@ -24,8 +24,9 @@ export class Sequencer {
   private readonly taken = new Set<number>()
 
   /**
-   * Waits for `position`, runs `body`, and lets the next position go on when it has ended, however it has. Errors:
-   * `ERR_INVALID_ARG_VALUE` for a position that was taken before.
+   * Waits for `position`, runs `body`, and lets the next position go on when it has ended, however it has: also when it
+   * failed, or was cancelled before its turn had come. Gives what `body` does. Errors: `ERR_INVALID_ARG_VALUE` for a
+   * position that was taken before; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
    */
   at<T = void>(position: number, body: Body<[], T> = nothing as Body<[], T>): Op<T> {
     checkInteger('position', position, 0, Number.MAX_SAFE_INTEGER)
