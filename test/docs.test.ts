@@ -16,9 +16,18 @@ function docstringExamples(): string[] {
     .map((match) => (match[1] as string).replace(/^ +\* ?/gm, ''))
 }
 
-function readmeExamples(): string[] {
-  const readme = readFileSync(join(root, 'README.md'), 'utf8')
-  return [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] as string)
+/** The documents whose examples are whole files. */
+const WITH_EXAMPLES = ['README.md', 'docs/testing.md']
+
+function documentExamples(): string[] {
+  return WITH_EXAMPLES.flatMap((name) =>
+    [...readFileSync(join(root, name), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] as string)
+  )
+}
+
+/** An example that others import begins with a comment that is its name. */
+function nameOf(code: string, i: number): string {
+  return /^\/\/ ([\w-]+\.ts)\n/.exec(code)?.[1] ?? `example-${i}.ts`
 }
 
 /** The names that an entry point exports, values or types. */
@@ -49,18 +58,18 @@ declare function report(what?: unknown): void
 export {}
 `
 
-it('the examples of the README and of the docstrings compile', () => {
+it('the examples of the documents and of the docstrings compile', { timeout: 60_000 }, () => {
   const folder = join(root, 'out/docs-examples')
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const examples = [
-    ...readmeExamples(),
+    ...documentExamples(),
     ...docstringExamples().map((code) =>
       /^await /m.test(code) ? `${CONTEXT}{\n${code}\n}` : `${CONTEXT}export function* example(): Coroutine<void> {\n${code}\n}`
     )
   ]
   expect(examples.length).toBeGreaterThan(10)
-  for (const [i, code] of examples.entries()) writeFileSync(join(folder, `example-${i}.ts`), `export {}\n${code}`)
+  for (const [i, code] of examples.entries()) writeFileSync(join(folder, nameOf(code, i)), `export {}\n${code}`)
   writeFileSync(
     join(folder, 'tsconfig.json'),
     JSON.stringify({

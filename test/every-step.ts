@@ -202,7 +202,13 @@ function losing(lost: Event): Op<typeof LOST> {
 const watcher: Debug = {
   created() {},
   driven() {},
+  promised() {},
+  rejected() {},
+  collected() {},
+  abandoned() {},
   idle() {},
+  awaits() {},
+  uncaught() {},
   spawned(task) {
     stages.get(task.scheduler)?.tasks.push(task)
   },
