@@ -7,6 +7,7 @@ import {
   checkpoint,
   ClosedError,
   connect,
+  Event,
   HostNotNumericError,
   listen,
   run,
@@ -19,6 +20,7 @@ import {
   until,
   type Connection,
   type Coroutine,
+  type Op,
   type Server
 } from 'coreactor'
 import { MemoryKernel } from 'coreactor/testing'
@@ -27,6 +29,8 @@ import { nativeKernel } from '../lib/kernel/native.js'
 import { ownRuntime } from '../lib/runtime/current.js'
 import { caught, onEveryKernel, pair, readAll, thrownBy } from './support.js'
 
+/** What a task may do before the others have their turn: see lib/task/scheduler.ts. */
+const BUDGET_OPERATIONS = 128
 const HERE = { port: 0, host: '127.0.0.1' }
 
 function* echo(connection: Connection): Coroutine<void> {
@@ -273,6 +277,44 @@ onEveryKernel('listen and connect', (kernel) => {
       yield* listener.close()
       expect(yield* accepting).toBeInstanceOf(ClosedError)
       expect(yield* caught(() => listener.accept())).toBeInstanceOf(ClosedError)
+    })
+  })
+
+  it('closing a listener in a cancelled scope frees its fd all the same, and is cancelled then', async () => {
+    await kernel.run(function* () {
+      const listener = yield* listen(HERE)
+      yield* scope(function* (tasks) {
+        tasks.cancel()
+        expect(yield* caught(() => listener.close())).toBeInstanceOf(Cancelled)
+      })
+      expect(listener.closed).toBe(true)
+      expect((yield* caught(() => connect({ port: listener.address.port }))).code).toBe('ECONNREFUSED')
+    })
+  })
+
+  it('what is cancelled while the budget keeps it from closing frees its fd all the same', async () => {
+    await kernel.run(function* () {
+      const listener = yield* listen(HERE)
+      const connection = yield* connect({ port: listener.address.port })
+      const up = new Event()
+      up.set()
+      const closeLate = function* (each: { close(): Op<void> }): Coroutine<void> {
+        try {
+          // As many as make it the turn of the others right before the first attempt to close.
+          for (let i = 1; i < BUDGET_OPERATIONS; i++) yield* up.wait()
+        } finally {
+          yield* each.close()
+        }
+      }
+      for (const each of [listener, connection]) {
+        yield* scope(function* (tasks) {
+          const closing = tasks.spawn(closeLate, each)
+          tasks.spawn(function* () {
+            closing.cancel()
+          })
+        })
+        expect(each.closed).toBe(true)
+      }
     })
   })
 

@@ -69,6 +69,29 @@ class Accept extends Leaf<Connection> {
   }
 }
 
+/** `close()`. Never waits; in a cancelled scope the fd is freed all the same. */
+class CloseListener extends Leaf<void> {
+  private readonly handle: Handle
+
+  constructor(handle: Handle) {
+    super()
+    this.handle = handle
+  }
+
+  protected override attempt(): boolean {
+    this.handle.close()
+    return this.complete(undefined)
+  }
+
+  protected override arm(): void {}
+
+  override disarm(): void {}
+
+  override refused(): void {
+    this.handle.close()
+  }
+}
+
 function accepted(listener: Handle, fd: number): Connection {
   const handle = Handle.adopt(listener.runtime, fd)
   // A new socket has room: the first write need not wait for the event that says so.
@@ -105,9 +128,12 @@ export class Listener {
     return new Accept(this.handle)
   }
 
-  /** Stops listening. Connections that were not accepted are reset by the system. Idempotent. */
+  /**
+   * Stops listening. Connections that were not accepted are reset by the system. Idempotent. In a cancelled scope the fd
+   * is freed all the same; then `Cancelled` is thrown.
+   */
   close(): Op<void> {
-    return immediate(() => this.handle.close())
+    return new CloseListener(this.handle)
   }
 
   /** The connections that come, until the listener is closed. Out of fds, it pauses and goes on by itself. */
