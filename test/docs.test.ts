@@ -1,12 +1,11 @@
 /** The documents: their examples compile against the library's types, their links lead somewhere. */
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
 import { expect, it } from 'vitest'
+import { compile, documents, fencesOf, root, textOf } from './documents.js'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const documents = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((name) => name.endsWith('.md'))
+/** The compiler takes two seconds of a processor, which others may be using. */
+const PATIENCE = 120_000
 
 /** The code after each `@example` of a docstring in lib/. */
 function docstringExamples(): string[] {
@@ -20,9 +19,7 @@ function docstringExamples(): string[] {
 const WITH_EXAMPLES = ['README.md', 'docs/testing.md']
 
 function documentExamples(): string[] {
-  return WITH_EXAMPLES.flatMap((name) =>
-    [...readFileSync(join(root, name), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map((match) => match[1] as string)
-  )
+  return WITH_EXAMPLES.flatMap((name) => fencesOf(textOf(name))).flatMap(({ language, content }) => (language === 'ts' ? [content] : []))
 }
 
 /** An example that others import begins with a comment that is its name. */
@@ -58,10 +55,7 @@ declare function report(what?: unknown): void
 export {}
 `
 
-it('the examples of the documents and of the docstrings compile', { timeout: 60_000 }, () => {
-  const folder = join(root, 'out/docs-examples')
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
+it('the examples of the documents and of the docstrings compile', () => {
   const examples = [
     ...documentExamples(),
     ...docstringExamples().map((code) =>
@@ -69,23 +63,20 @@ it('the examples of the documents and of the docstrings compile', { timeout: 60_
     )
   ]
   expect(examples.length).toBeGreaterThan(10)
-  for (const [i, code] of examples.entries()) writeFileSync(join(folder, nameOf(code, i)), `export {}\n${code}`)
-  writeFileSync(
-    join(folder, 'tsconfig.json'),
-    JSON.stringify({
-      extends: '../../tsconfig.json',
-      compilerOptions: { noUnusedLocals: false, skipLibCheck: true, lib: ['es2023', 'esnext.disposable', 'dom'], baseUrl: '../..', ignoreDeprecations: '6.0' },
-      include: ['*.ts']
-    })
-  )
-  const { stdout } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8' })
-  expect(stdout).toBe('')
-  // A whole compilation: seconds, and more of them when the machine is busy.
-}, 120_000)
+  const sources = new Map(examples.map((code, i) => [nameOf(code, i), `export {}\n${code}`]))
+  const complaints = compile('docs-examples', sources, {
+    noUnusedLocals: false,
+    skipLibCheck: true,
+    lib: ['es2023', 'esnext.disposable', 'dom'],
+    baseUrl: '../..',
+    ignoreDeprecations: '6.0'
+  })
+  expect(complaints).toBe('')
+}, PATIENCE)
 
 it('every relative link of the documents leads to a file', () => {
   const broken = documents.flatMap((name) =>
-    [...readFileSync(join(root, name), 'utf8').matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)]
+    [...textOf(name).matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)]
       .map((match) => match[1] as string)
       .filter((target) => !existsSync(resolve(root, dirname(name), target)))
       .map((target) => `${name}: ${target}`)
@@ -93,8 +84,19 @@ it('every relative link of the documents leads to a file', () => {
   expect(broken).toEqual([])
 })
 
+it('every anchor of a link is a heading of the document that it leads to', () => {
+  const anchorsOf = (name: string): string[] =>
+    [...textOf(name).matchAll(/^#+ (.*)$/gm)].map((match) => (match[1] as string).toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
+  const broken = documents.flatMap((name) =>
+    [...textOf(name).matchAll(/\]\(([^):\s#]*)#([^)\s]+)\)/g)]
+      .filter(([, target, anchor]) => !anchorsOf(target === '' ? name : relative(root, resolve(root, dirname(name), target as string))).includes(anchor as string))
+      .map((match) => `${name}: ${match[0]}`)
+  )
+  expect(broken).toEqual([])
+})
+
 it('every file the glossary names exists', () => {
-  const glossary = readFileSync(join(root, 'docs/glossary.md'), 'utf8')
+  const glossary = textOf('docs/glossary.md')
   const missing = [...glossary.matchAll(/`((?:lib|native)\/[\w./-]+)`/g)].map((match) => match[1] as string).filter((path) => !existsSync(join(root, path)))
   expect(missing).toEqual([])
 })
