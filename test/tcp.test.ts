@@ -292,6 +292,22 @@ onEveryKernel('listen and connect', (kernel) => {
     })
   })
 
+  it('the end of an await using block in a cancelled scope frees all, and the scope absorbs its cancellation', async () => {
+    await kernel.run(async () => {
+      let kept: Connection | undefined
+      const result = await scope(async (tasks) => {
+        await using server = await serve(HERE, echo)
+        await using connection = await connect({ port: server.address.port })
+        kept = connection
+        tasks.cancel()
+        await sleep(1)
+        return 'never'
+      })
+      expect(result).toBeUndefined()
+      expect(kept?.closed).toBe(true)
+    })
+  })
+
   it('what is cancelled while the budget keeps it from closing frees its fd all the same', async () => {
     await kernel.run(function* () {
       const listener = yield* listen(HERE)

@@ -1,5 +1,6 @@
 /** A byte stream over one socket. What kind of socket, and what else it can do, is for `net/`. */
 import { EAGAIN, SystemError, type SystemError as SystemErrorType } from '../kernel/errno.js'
+import { dispose } from '../task/dispose.js'
 import type { Op } from '../task/types.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 import { Close, free } from './close.js'
@@ -181,7 +182,7 @@ export class Stream implements WritableState {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
+    await dispose(this.close())
   }
 }
 

@@ -3,6 +3,7 @@ import { SystemError } from '../kernel/errno.js'
 import type { SocketAddress } from '../kernel/kernel.js'
 import { ambientScope, requireTask } from '../task/ambient.js'
 import { delegate, enterScope } from '../task/enter-scope.js'
+import { dispose } from '../task/dispose.js'
 import { Cancelled, TaskCancelledError } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
 import { cancelOnAbort, checkSignal } from '../task/abort.js'
@@ -102,7 +103,7 @@ export class Server {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
+    await dispose(this.close())
   }
 
   private *shutDown(grace: number): Coroutine<void> {
