@@ -49,7 +49,7 @@ function* readSlowly(connection: Connection, received: Buffer[]): Coroutine<'end
   try {
     for (let chunk; (chunk = yield* connection.readSome(16 * KILOBYTE)) !== null; ) {
       received.push(chunk)
-      yield* checkpoint()
+      yield* sleep(1)
     }
     return 'end'
   } catch (error) {

@@ -58,7 +58,7 @@ const time: Row[] = [
   {
     name: 'sleep',
     *play(stage) {
-      bystanders(stage, 2, (i) => sleeping(2 + 3 * i))
+      bystanders(stage, 2, (i) => sleeping(1 + i))
       stage.victim(function* () {
         yield* stage.attempt(
           () => sleep(4),
@@ -70,7 +70,7 @@ const time: Row[] = [
   {
     name: 'sleepUntil',
     *play(stage) {
-      bystanders(stage, 2, (i) => sleeping(2 + 3 * i))
+      bystanders(stage, 2, (i) => sleeping(1 + i))
       stage.victim(function* () {
         yield* stage.attempt(
           () => sleepUntil(4),
@@ -232,13 +232,15 @@ const task: Row[] = [
       bystanders(stage, 2, function* () {
         assert.equal(yield* joined, 2)
       })
-      stage.victim(function* () {
+      const victim = stage.victim(function* () {
         yield* stage.attempt(
           () => joined,
           (value) => assert.equal(value, 2)
         )
       })
       stage.claim(() => assert.equal(joined.outcome, 'returned'))
+      yield* allSettled([victim])
+      if (!joined.ended) assert.ok([joined['joiners']].flat().length <= 2, 'it is still among those who wait')
     }
   },
   {
@@ -639,7 +641,8 @@ const sync: Row[] = [
       const barrier = new Barrier(3)
       let passed = 0
       let came = false
-      bystanders(stage, 2, function* () {
+      bystanders(stage, 2, function* (i) {
+        yield* sleep(i)
         yield* barrier.wait()
         passed++
       })
@@ -711,16 +714,17 @@ const sync: Row[] = [
         assert.equal(yield* answer, 42)
       })
       bystanders(stage, 1, function* () {
-        yield* checkpoint()
+        yield* sleep(1)
         answer.resolve(42)
       })
-      stage.victim(function* () {
+      const victim = stage.victim(function* () {
         yield* stage.attempt(
           () => answer,
           (value) => assert.equal(value, 42)
         )
       })
-      stage.claim(() => assert.equal(answer.waiters.size, 0))
+      yield* allSettled([victim])
+      assert.ok(answer.waiters.size <= (answer.settled ? 0 : 2), 'it is still among those who wait')
     }
   }
 ]
@@ -771,9 +775,11 @@ function* market(
       condition.notify()
     })
     yield* checkpoint()
+    // The first two at once, the others when all are waiting.
+    if (made === 1) continue
+    yield* allParked()
+    assert.deepEqual([items.length, taken.length], [0, made], 'an item is left, and nobody was told')
   }
-  yield* allParked()
-  assert.deepEqual([items.length, taken.length], [0, made], 'an item is left, and nobody was told')
   assert.deepEqual(new Set(taken).size, made, 'an item was taken twice')
   for (const rival of rivals) rival.cancel()
   stage.claim(() => assert.deepEqual([condition.mutex.locked, condition.mutex.waiting, condition.waiting], [false, 0, 0]))
@@ -870,7 +876,13 @@ const testing: Row[] = [
       yield* allParked()
       assert.equal(now(), 1)
       yield* sleep(3)
+      let moving = true
+      spawn(function* () {
+        for (let i = 0; i < 5; i++) yield* checkpoint()
+        moving = false
+      })
       yield* allParked()
+      assert.equal(moving, false, 'it did not wait for a task that moves')
     }
   },
   {

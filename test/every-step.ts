@@ -21,8 +21,9 @@ import type { Scheduler } from '../lib/task/scheduler.js'
 
 /**
  * How the operation is called off. `task`: the victim is. `spent`: it is, and has had its share of operations before, so
- * that the operation under test parks before its first attempt. `scope`: the scope around the operation is. `race`: the
- * operation loses one, which also undoes what has been granted and nobody has taken yet.
+ * that the operation under test parks before its first attempt. `scope`: the scope around the operation is; with odd seeds
+ * the share is spent, too, since what never waits could not be cancelled otherwise. `race`: the operation loses one, which
+ * also undoes what has been granted and nobody has taken yet.
  */
 export const WAYS = ['task', 'spent', 'scope', 'race'] as const
 export type Way = (typeof WAYS)[number]
@@ -66,13 +67,14 @@ export class Stage {
   readonly kernel: MemoryKernel
   /** Steps since the victim was spawned. */
   steps = 0
-  /** Whether the operation was cancelled while the victim was still there. */
+  /** Whether the operation, or the victim before it came to it, was cancelled. */
   struck = false
   readonly tasks: Task[] = []
   private readonly claims: (() => void)[] = []
   private runtime!: Runtime
   private theVictim: Task | null = null
-  private strike: () => void = () => {}
+  /** Null while there is nothing to cancel. */
+  private strike: (() => void) | null = null
   private struckAt = NaN
   private lastStep = -1
 
@@ -124,22 +126,23 @@ export class Stage {
   *attempt<T>(operate: () => Op<T>, completed: (value: T) => void = () => {}): Coroutine<boolean> {
     const { way } = this
     const lost = new Event()
-    if (way === 'race') this.strike = () => lost.set()
-    if (way === 'spent') this.runtime.scheduler['budget'] = 1
+    if (way === 'race') {
+      this.struckAt = NaN
+      this.strike = () => lost.set()
+    }
+    if (way === 'spent' || (way === 'scope' && this.seed % 2 === 1)) this.runtime.scheduler['budget'] = 1
     let value: T | typeof LOST
     try {
       const operation = operate()
       value = way !== 'race' ? yield* operation : yield* race([operation, losing(lost)])
     } catch (error) {
-      if (error instanceof Cancelled) this.cutOff()
+      if (error instanceof Cancelled) this.ended()
       throw error
     } finally {
-      if (way === 'race') this.strike = () => {}
+      if (way === 'race') this.strike = null
     }
-    if (value === LOST) {
-      this.cutOff()
-      return false
-    }
+    if (!Number.isNaN(this.struckAt)) this.ended()
+    if (value === LOST) return false
     completed(value as T)
     return true
   }
@@ -172,7 +175,7 @@ export class Stage {
     const victim = this.theVictim
     if (victim === null) return
     const step = this.steps++
-    if (step !== this.at || victim.state === 'ended') return
+    if (step !== this.at || victim.state === 'ended' || this.strike === null) return
     this.struckAt = this.kernel.now()
     this.strike()
     this.struck = true
@@ -186,7 +189,8 @@ export class Stage {
     return moved
   }
 
-  private cutOff(): void {
+  /** The operation was cancelled, and has been cut off or has completed all the same. */
+  private ended(): void {
     if (this.row.patient === true) return
     assert.equal(now(), this.struckAt, 'the operation did not end when it was cancelled')
   }
