@@ -2,37 +2,104 @@
  * Node's async context (AsyncLocalStorage) in coroutines: a task begins with that of whoever spawned it, and each of its
  * steps runs in what the step before left. Node does this for promises; a coroutine that the scheduler resumes has none.
  *
- * It costs a step some 40 ns, so it begins when somebody in this thread uses an AsyncLocalStorage. How that shows differs:
- * Node 20 and 22 keep the stores in properties of the current async resource; later versions in a frame of its own.
+ * Carrying is done with AsyncResource alone. It costs a step some 40 ns, so it begins when somebody in this thread is seen
+ * to use an AsyncLocalStorage; and seeing that takes looking where Node keeps what storages hold. In a frame, on Node 24
+ * and later: a Map that is replaced, never changed. As properties of the current async resource, on Node 20 and 22. Which
+ * of them it is, is tried out when this file is loaded; if it is neither, contexts are always carried.
  */
 import { AsyncLocalStorage, AsyncResource, executionAsyncResource } from 'node:async_hooks'
 import type { AsyncContext, Context, Contexts } from '../task/ambient.js'
 import type { Task } from '../task/task.js'
 
 const RESOURCE = 'coreactor.task'
-/** Not asked for: without it Node would watch each resource for its collection as soon as there are destroy hooks. */
-const UNTRACKED = { requireManualDestroy: true }
+/** For resources that are only looked at. A number makes one in half the time. */
+const NO_TRIGGER = 0
 
-/** The symbol under which an AsyncResource keeps its frame (lib/async_hooks.js); absent before Node 22. */
-const FRAME = Object.getOwnPropertySymbols(new AsyncResource(RESOURCE, UNTRACKED)).find(
-  ({ description }) => description === 'context_frame'
-)
-/** What a resource calls the property of a store on Node 20 and 22 (lib/internal/async_local_storage). */
-const STORE = 'kResourceStore'
+/** Anything of Node's, with what it keeps there under symbols of its own. */
+type Kept = Record<symbol, unknown>
+type Frame = ReadonlyMap<unknown, unknown> | undefined
 
-type Stores = Record<symbol, unknown>
+/** Where an AsyncResource keeps the frame in which it was made. Node 22 has the symbol, and a frame only with a flag. */
+const FRAME = symbolsOf(new AsyncResource(RESOURCE)).find(({ description }) => description === 'context_frame')
+
+const trial = new AsyncLocalStorage<object | null>()
+const IN_FRAMES = tryOut(trial, (mark) => currentFrame()?.get(trial) === mark)
+/** What the properties of resources are called that hold what a storage does; undefined if they do not. */
+const PROPERTY = propertyOf(trial)?.description
+// It has switched the async hooks of Node 20 and 22 on.
+trial.disable()
 
 /** Carries the tasks of async functions through their awaits. Node 20 and 22 then keep async hooks on: 150 ns an await. */
-let tasks: AsyncLocalStorage<Task> | null = null
-/** The property of `tasks`, which is not somebody else's use. */
-let ownStore: symbol | null = null
-/** Invariant: true from the moment somebody was seen to use a storage. */
-let inUse = false
-/** A step on a turn's own resource has stored something there. */
+let tasks: AsyncLocalStorage<Task | null> | null = null
+/** The property that `tasks` uses: it is not somebody else's use. */
+let ownProperty: symbol | null = null
+/** Invariant: true from the moment somebody was seen to use a storage; from the beginning where that cannot be seen. */
+let inUse = !IN_FRAMES && PROPERTY === undefined
+/** A step on the turn's own resource has stored something there. */
 let touched = false
 
+function symbolsOf(kept: object): symbol[] {
+  return Object.getOwnPropertySymbols(kept)
+}
+
+function currentFrame(): Frame {
+  return FRAME === undefined ? undefined : ((new AsyncResource(RESOURCE, NO_TRIGGER) as unknown as Kept)[FRAME] as Frame)
+}
+
+/** Looks at what it is like when `storage` holds something, and leaves no trace of it. */
+function tryOut<R>(storage: AsyncLocalStorage<object | null>, look: (mark: object) => R): R {
+  const mark = {}
+  return new AsyncResource(RESOURCE).runInAsyncScope(() => storage.run(mark, look, mark))
+}
+
+function propertyOf(storage: AsyncLocalStorage<object | null>): symbol | undefined {
+  return tryOut(storage, (mark) => {
+    const resource = executionAsyncResource() as Kept
+    return symbolsOf(resource).find((symbol) => resource[symbol] === mark)
+  })
+}
+
+/** Turns run in a resource of their own, which is empty again when a step has been done. */
+const empty = new AsyncResource(RESOURCE)
+// Whoever loads the library may do so in a context.
+if (FRAME !== undefined) (empty as unknown as Kept)[FRAME] = undefined
+clear()
+
+/** The same, that notices what is stored in it: a property of a resource is written and nobody told. */
+const noticing = new Proxy(empty, {
+  set(target, key, value) {
+    if (key !== ownProperty) touched = true
+    return Reflect.set(target, key, value)
+  }
+})
+
+const turnResource = IN_FRAMES ? empty : noticing
+
+function clear(): void {
+  touched = false
+  const resource = empty as unknown as Kept
+  for (const symbol of symbolsOf(resource)) if (isStore(symbol)) resource[symbol] = undefined
+}
+
+/** Whether it is the property in which a resource keeps what somebody's storage holds. */
+function isStore(symbol: symbol): boolean {
+  return symbol.description === PROPERTY && symbol !== ownProperty
+}
+
+/** Whether somebody's storage holds something here; or has, which leaves a frame that says `undefined`. */
+function hasStores(): boolean {
+  if (IN_FRAMES) {
+    const frame = currentFrame()
+    return frame !== undefined && frame.size > (tasks !== null && frame.has(tasks) ? 1 : 0)
+  }
+  if (touched) return true
+  const resource = executionAsyncResource() as Kept
+  if ((resource as unknown) === turnResource) return false
+  return symbolsOf(resource).some((symbol) => isStore(symbol) && resource[symbol] !== undefined)
+}
+
 class TaskContext implements Context {
-  private resource = new AsyncResource(RESOURCE, UNTRACKED)
+  private resource = new AsyncResource(RESOURCE)
 
   step(task: Task): void {
     this.resource.runInAsyncScope(this.stepInside, this, task)
@@ -40,50 +107,30 @@ class TaskContext implements Context {
 
   private stepInside(task: Task): void {
     task.run()
-    // A frame is never changed, only replaced; a resource keeps what was stored in it.
-    if (FRAME !== undefined) this.resource = new AsyncResource(RESOURCE, UNTRACKED)
+    // A resource keeps what was stored in it. A frame that was replaced is gone if nothing is made in it.
+    if (PROPERTY === undefined) this.resource = new AsyncResource(RESOURCE)
   }
 }
 
-/** Turns run in a resource of their own, in which nothing is ever stored for long. */
-const bare: AsyncResource & Stores = new AsyncResource(RESOURCE, UNTRACKED) as AsyncResource & Stores
-const turnResource = new Proxy(bare, {
-  set(target, key, value) {
-    if (key !== ownStore) touched = true
-    ;(target as Stores)[key as symbol] = value
-    return true
-  }
-})
-
-/** Whether somebody's storage has a value here. */
-function hasStores(): boolean {
-  if (touched) return true
-  if (FRAME !== undefined) {
-    const frame = (new AsyncResource(RESOURCE, UNTRACKED) as AsyncResource & Stores)[FRAME] as Map<unknown, unknown> | undefined
-    if (frame !== undefined) return frame.size > (tasks !== null && frame.has(tasks) ? 1 : 0)
-  }
-  const resource = executionAsyncResource() as Stores
-  if (resource === turnResource) return false
-  return Object.getOwnPropertySymbols(resource).some(
-    (symbol) => symbol !== ownStore && symbol.description === STORE && resource[symbol] !== undefined
-  )
-}
+const newContext = (): Context => new TaskContext()
 
 export const contexts: Contexts = {
   capture() {
     if (!inUse && !hasStores()) return null
     inUse = true
-    return new TaskContext()
+    // The new task is not the one that spawns it, even in callbacks that it leaves behind.
+    return tasks === null ? newContext() : tasks.run(null, newContext)
   },
 
   late() {
-    return inUse ? new TaskContext() : null
+    // Another task of this turn may just have been the first to store something.
+    return inUse ? empty.runInAsyncScope(newContext) : null
   },
 
   afterStep() {
-    if (!touched) return null
+    if (IN_FRAMES ? !hasStores() : !touched) return null
     inUse = true
-    const context = new TaskContext()
+    const context = newContext()
     clear()
     return context
   }
@@ -91,33 +138,12 @@ export const contexts: Contexts = {
 
 /** Runs one turn, in which no task finds anything that another has stored. */
 export function runTurn(turn: (count: number) => number, count: number): number {
-  return (FRAME === undefined ? turnResource : bare).runInAsyncScope(turnInside, undefined, turn, count)
-}
-
-function turnInside(turn: (count: number) => number, count: number): number {
-  const next = turn(count)
-  // A step that has replaced the frame by enterWith() is noticed here only: looking after each step would cost as much as
-  // the step does. From now on each has its own.
-  if (FRAME !== undefined && !inUse && hasStores()) inUse = true
-  return next
-}
-
-function clear(): void {
-  touched = false
-  for (const symbol of Object.getOwnPropertySymbols(bare)) {
-    if (symbol.description === STORE && symbol !== ownStore) bare[symbol] = undefined
-  }
+  return turnResource.runInAsyncScope(turn, undefined, count)
 }
 
 export function nodeAsyncContext(): AsyncContext {
-  const storage = (tasks = new AsyncLocalStorage<Task>())
-  // Enters it once, to see under which symbol its values are kept.
-  const probe = new AsyncResource(RESOURCE, UNTRACKED)
-  probe.runInAsyncScope(() => {
-    const before = new Set(Object.getOwnPropertySymbols(probe))
-    storage.run(null as never, () => {})
-    ownStore = Object.getOwnPropertySymbols(probe).find((symbol) => !before.has(symbol)) ?? null
-  })
+  const storage = (tasks = new AsyncLocalStorage<Task | null>())
+  ownProperty = propertyOf(storage) ?? null
   return {
     run: (task, body) => storage.run(task, body),
     task: () => storage.getStore() ?? null

@@ -85,7 +85,8 @@ export class Scheduler {
     task.context ??= contexts.late()
     if (task.context === null) {
       task.run()
-      task.context = contexts.afterStep()
+      const context = contexts.afterStep()
+      if (!task.ended) task.context = context
     } else {
       task.context.step(task)
     }

@@ -335,6 +335,8 @@ export class AwaitTask<T> extends Task<T> {
       debug.step(this, () => this.run())
     }
     setCurrent(previous)
+    // It has begun in that of whoever awaits, and may have changed it.
+    if (!this.ended) this.context = contexts.capture()
   }
 
   override get principal(): Task | null {
