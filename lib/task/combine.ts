@@ -94,9 +94,13 @@ function* firstOf<T>(ops: readonly Op<unknown>[], tolerated: Failure[] | null): 
       try {
         value = (yield* each) as T
       } catch (error) {
-        if (tolerated === null || scope.cancelled) throw error
-        tolerated.push(task.failure(error))
-        return
+        if (tolerated !== null && !scope.cancelled) {
+          tolerated.push(task.failure(error))
+          return
+        }
+        // Its failure decides, too: what the others were about to complete with would be lost.
+        if (!(error instanceof Cancelled)) scope.cancelBy(error, task, true)
+        throw error
       }
       // One that cannot be called off, as closing is, may complete after the winner.
       winner ??= { value }
