@@ -37,7 +37,7 @@ export class Scope {
   /** @internal Who gave it. */
   cancelOrigin: Task | null = null
   /** Invariant: true exactly when `cancel` was called on this very scope. */
-  private ownCancel = false
+  protected ownCancel = false
   /** Of children, in the order of their ends. */
   private failures: Failure[] | null = null
   /** Invariant: a list through nextSibling of the tasks whose owner this is and that have not ended. */
@@ -71,7 +71,7 @@ export class Scope {
   spawn<A extends unknown[], T>(body: Body<A, T>, ...args: A): Task<T> {
     checkFunction('body', body)
     this.checkOpen()
-    return Task.spawn(this, body, args)
+    return Task.spawn(this.owning, body, args)
   }
 
   /**
@@ -91,7 +91,7 @@ export class Scope {
     checkFunction('body', body)
     return start(() => {
       this.checkOpen()
-      return new StartingTask<V>(this, body, args)
+      return new StartingTask<V>(this.owning, body, args)
     })
   }
 
@@ -142,18 +142,17 @@ export class Scope {
 
   /** @internal The scope that holds just this child and all that it has entered: what `Task.cancel` cancels. */
   enclose(child: Task): Scope {
-    let outermost: Scope | null = null
-    for (let scope = child.scope; scope !== this; scope = scope.parent as Scope) outermost = scope
-    if (outermost?.encloses === true) return outermost
-    const enclosing = new Scope(this.scheduler, this, child, true)
-    if (outermost === null) {
-      child.scope = enclosing
-    } else {
-      this.unlinkScope(outermost)
-      outermost.parent = enclosing
-      enclosing.linkScope(outermost)
-    }
-    return enclosing
+    return this.encloseIn(this, child)
+  }
+
+  /** @internal Where tasks are spawned that are spawned here: one that `Task.cancel` made is waited for by nobody. */
+  get owning(): Scope {
+    return this.encloses ? (this.parent as Scope).owning : this
+  }
+
+  /** @internal `child` of the owning scope is in this one, from its beginning. */
+  hold(child: Task): void {
+    if (this.encloses) child.scope = new Scope(this.scheduler, this, child, true)
   }
 
   /** @internal */
@@ -209,13 +208,29 @@ export class Scope {
 
   /** @internal The outermost scope that this one is in, beside the background: the one that `run` opened. */
   get root(): Scope {
-    const { parent } = this
-    return parent === null || parent.parent === null ? this : parent.root
+    const above = this.parent?.owning
+    return above === undefined || above.parent === null ? this : above.root
+  }
+
+  private encloseIn(around: Scope, child: Task): Scope {
+    let outermost: Scope | null = null
+    for (let scope = child.scope; scope !== this; scope = scope.parent as Scope) outermost = scope
+    if (outermost?.encloses === true) return outermost
+    const enclosing = new Scope(this.scheduler, around, child, true)
+    if (outermost === null) {
+      child.scope = enclosing
+    } else {
+      this.unlinkScope(outermost)
+      outermost.parent = enclosing
+      enclosing.linkScope(outermost)
+    }
+    for (let awaited = child.firstAwait; awaited !== null; awaited = awaited.nextAwait) this.encloseIn(enclosing, awaited)
+    return enclosing
   }
 
   private close(task: Task): void {
     // Only a scope that `Task.cancel` made can be open still: the others are left before their host ends.
-    this.unlinkScope(task.scope)
+    ;(task.scope.parent as Scope).unlinkScope(task.scope)
     task.scope = this
   }
 
@@ -238,7 +253,7 @@ export class Scope {
   }
 
   private checkOpen(): void {
-    if (this.left) throw new CoreactorError('ERR_COREACTOR_SCOPE_ENDED', 'the scope has ended: it takes no more tasks')
+    if (this.owning.left) throw new CoreactorError('ERR_COREACTOR_SCOPE_ENDED', 'the scope has ended: it takes no more tasks')
   }
 
   private propagate(cancellation: Cancellation): void {

@@ -66,6 +66,8 @@ export class Task<T = unknown> implements Op<T> {
   protected held: unknown = null
   /** Who waits for the end: nothing, one waiter, or a list of them. */
   private joiners: Waiter | Waiter[] | null = null
+  /** @internal Operations that its async functions await in the owner's scope: a list through nextAwait. */
+  firstAwait: AwaitTask<unknown> | null = null
   /** @internal Node's async context in which it runs; null while nobody uses any. */
   context: Context | null
   /** @internal The values of task locals: never changed, only replaced. */
@@ -145,8 +147,9 @@ export class Task<T = unknown> implements Op<T> {
   }
 
   /**
-   * Cancels this task and everything it has started; its siblings go on. The operation that it is parked on throws
-   * `Cancelled`, and so does every later one. A task that has not begun runs up to its first operation. Idempotent.
+   * Cancels this task and everything in the scopes that it has entered; its siblings go on. The operation that it is
+   * parked on, or that its async function awaits, throws `Cancelled`, and so does every later one. A task that has not
+   * begun runs up to its first operation. Idempotent.
    */
   cancel(reason?: unknown): void {
     if (!this.ended) this.owner.enclose(this).cancel(reason)
@@ -314,17 +317,26 @@ export class Contender<T = unknown> extends Task<T> {
 
 /** A task that drives an operation for somebody's `await`: its outcome, error or not, is theirs. */
 export class AwaitTask<T> extends Task<T> {
-  /** The task that awaits; null outside any. */
+  /** For whom; null outside any task. */
   private awaiting: Task | null
   private readonly resolve: (value: T) => void
   private readonly reject: (error: unknown) => void
+  /** Who awaits, if it is a task of the same scope: cancelling that one is to reach this one. */
+  private readonly awaiter: Task | null
+  private previousAwait: AwaitTask<unknown> | null = null
+  /** @internal */
+  nextAwait: AwaitTask<unknown> | null = null
 
   /** It begins at once: an `await` does not wait for the next turn to make its first attempt. */
-  constructor(owner: Scope, op: Op<T>, resolve: (value: T) => void, reject: (error: unknown) => void) {
-    super(owner, op[Symbol.iterator]() as unknown as Steps, 'await')
-    this.awaiting = ambientTask()?.principal ?? null
+  constructor(scope: Scope, op: Op<T>, resolve: (value: T) => void, reject: (error: unknown) => void) {
+    super(scope.owning, op[Symbol.iterator]() as unknown as Steps, 'await')
     this.resolve = resolve
     this.reject = reject
+    const awaiter = ambientTask()
+    this.awaiting = awaiter?.principal ?? null
+    this.awaiter = awaiter?.owner === this.owner ? awaiter : null
+    this.link()
+    scope.hold(this)
     this.addJoiner(this)
     const previous = current
     setCurrent(this)
@@ -354,9 +366,31 @@ export class AwaitTask<T> extends Task<T> {
   }
 
   override wake(): void {
-    if (!this.ended) super.wake()
-    else if (this.phase === RETURNED) this.resolve(this.held as T)
+    if (!this.ended) {
+      super.wake()
+      return
+    }
+    this.unlink()
+    if (this.phase === RETURNED) this.resolve(this.held as T)
     else this.reject(this.held)
+  }
+
+  private link(): void {
+    if (this.awaiter === null) return
+    const next = this.awaiter.firstAwait
+    this.nextAwait = next
+    if (next !== null) next.previousAwait = this as AwaitTask<unknown>
+    this.awaiter.firstAwait = this as AwaitTask<unknown>
+  }
+
+  private unlink(): void {
+    const { awaiter, previousAwait, nextAwait } = this
+    if (awaiter === null) return
+    if (previousAwait === null) awaiter.firstAwait = nextAwait
+    else previousAwait.nextAwait = nextAwait
+    if (nextAwait !== null) nextAwait.previousAwait = previousAwait
+    this.previousAwait = null
+    this.nextAwait = null
   }
 }
 
