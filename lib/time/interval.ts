@@ -46,7 +46,9 @@ export class Interval implements AsyncIterable<number> {
   }
 
   private *next(): Coroutine<number> {
-    yield* sleepUntil(this.due)
+    // Somebody else may have had this tick, or `reset` may have moved it.
+    do yield* sleepUntil(this.due)
+    while (now() < this.due)
     const { missed, period, due } = this
     if (missed === 'delay') {
       this.due = now() + period

@@ -17,6 +17,8 @@ export interface ShieldOptions {
 class ShieldScope extends Scope implements Deadline {
   index = -1
   private readonly patience: number
+  /** Invariant: true exactly when what has cancelled it came from outside. */
+  private admitted = false
 
   constructor(host: Task, patience: number) {
     super(host.scheduler, host.scope, host)
@@ -29,12 +31,22 @@ class ShieldScope extends Scope implements Deadline {
   }
 
   protected override arrive(cancellation: Cancellation): void {
-    if (this.patience <= 0) super.arrive(cancellation)
-    else this.wait()
+    if (this.patience > 0) {
+      this.wait()
+      return
+    }
+    this.admitted = true
+    super.arrive(cancellation)
+  }
+
+  /** A cancellation of its own ends with it although one from outside is waiting: that is for the next operation. */
+  override get absorbs(): boolean {
+    return this.ownCancel && !this.admitted
   }
 
   /** The patience has ended. */
   fire(): void {
+    if (!this.cancelRequested) this.admitted = true
     this.admit()
   }
 
