@@ -133,13 +133,15 @@ describe('turns', () => {
     expect(turns.driver.remove(near)).toBe(0)
   })
 
-  it('come once for a one-shot registration, and again when it is added again', async () => {
+  it('come once for a one-shot registration, and again when it is removed and added again', async () => {
     const turns = new Turns()
     const { near, far } = brief(loopback())
     for (let generation = 0; generation < 3; generation++) {
       expect(turns.driver.add(far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(0)
       addon.send(near, Buffer.from('a'), 0, 1)
       expect(await turns.nextEvents()).toMatchObject([{ generation, readiness: READABLE }])
+      expect(turns.driver.add(far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(-constants.errno.EEXIST)
+      expect(turns.driver.remove(far)).toBe(0)
     }
   })
 

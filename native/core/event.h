@@ -36,7 +36,7 @@ struct Interest {
 
 enum class Mode : uint32_t {
   kEdge = 0,     // Every change, for the fd's life.
-  kOneShot = 1,  // Once, and then not until it is added again.
+  kOneShot = 1,  // Once, and then not until it is removed and added again.
 };
 
 // One report. TypeScript reads it as four 32-bit integers, straight from where it was written.

@@ -16,8 +16,10 @@ class Poller {
   Poller() = default;
 
   // Watches `fd`. Ready already: the next Wait says so. EPERM: this kind of file cannot be watched.
+  // EEXIST: it is being watched.
   Status Add(int fd, Interest interest, Mode mode, Token token);
-  // Forgets `fd`, to be called while it is open. Not being watched is success.
+  // Forgets `fd`, to be called while it is open. Not being watched is success. EBADF: closed by
+  // somebody else, which has removed it, unless a dup lives on: then nothing can.
   Status Remove(int fd);
   // Up to `capacity` events, waiting at most `timeout_ms` for the first (-1: for ever). How many.
   Result<size_t> Wait(Event* out, size_t capacity, int timeout_ms);

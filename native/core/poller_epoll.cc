@@ -73,20 +73,15 @@ Status Poller::Add(int fd, Interest interest, Mode mode, Token token) {
   epoll_event request{};
   request.events = Requested(interest, mode);
   request.data.u64 = Pack(token);
-  const int result = Call([&] { return epoll_ctl(queue_.get(), EPOLL_CTL_ADD, fd, &request); });
-  // A one-shot registration that has fired is disabled, not gone: it is armed again by changing it.
-  if (result == -EEXIST && mode == Mode::kOneShot) {
-    return StatusOf(Call([&] { return epoll_ctl(queue_.get(), EPOLL_CTL_MOD, fd, &request); }));
-  }
-  return StatusOf(result);
+  // EEXIST is not turned into a change (EPOLL_CTL_MOD): the entry may be another's.
+  return StatusOf(Call([&] { return epoll_ctl(queue_.get(), EPOLL_CTL_ADD, fd, &request); }));
 }
 
 Status Poller::Remove(int fd) {
   const Status status =
       StatusOf(Call([&] { return epoll_ctl(queue_.get(), EPOLL_CTL_DEL, fd, nullptr); }));
-  // ENOENT: not watched. EBADF: closed by somebody else, which has removed it (unless a dup lives
-  // on, and then nothing can). Both are what the caller wanted.
-  return Ignoring(EBADF, Ignoring(ENOENT, status));
+  // ENOENT: not watched, which is what the caller wanted.
+  return Ignoring(ENOENT, status);
 }
 
 Result<size_t> Poller::Wait(Event* out, size_t capacity, int timeout_ms) {

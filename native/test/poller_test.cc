@@ -148,14 +148,15 @@ TEST_CASE_FIXTURE(Fds, "Remove of an fd that is not watched is success") {
   CHECK(poller.Remove(pair.near.get()).ok());
 }
 
-TEST_CASE_FIXTURE(Fds, "Remove of a closed fd is success") {
+TEST_CASE_FIXTURE(Fds, "Remove of a closed fd is EBADF, and nothing happens") {
   Poller poller = Must(Poller::Create());
   Pair pair = UnixPair();
   const int number = pair.near.get();
   REQUIRE(poller.Add(number, kBoth, Mode::kEdge, kToken).ok());
   pair.near.Close();
-  CHECK(poller.Remove(number).ok());
-  CHECK(poller.Remove(-1).ok());
+  CHECK(poller.Remove(number).error() == EBADF);
+  CHECK(poller.Remove(-1).error() == EBADF);
+  CHECK(Pending(poller).empty());
 }
 
 TEST_CASE_FIXTURE(Fds, "nothing is reported after Remove, and the fd may be added again") {
@@ -184,7 +185,9 @@ TEST_CASE_FIXTURE(Fds, "a regular file and a directory are EPERM") {
   CHECK(poller.Add(directory.get(), kBoth, Mode::kEdge, kToken).error() == EPERM);
 }
 
-TEST_CASE_FIXTURE(Fds, "a one-shot registration reports once, and again after it is added again") {
+TEST_CASE_FIXTURE(
+    Fds,
+    "a one-shot registration reports once, and again when it has been removed and added again") {
   Poller poller = Must(Poller::Create());
   const Pair pair = UnixPair();
   for (uint32_t generation = 1; generation <= 3; generation++) {
@@ -197,6 +200,24 @@ TEST_CASE_FIXTURE(Fds, "a one-shot registration reports once, and again after it
     CHECK(events[0].token.generation == generation);
     REQUIRE(Send(pair.far.get(), "b", 1) == 1);
     CHECK(Pending(poller).empty());
+    REQUIRE(poller.Remove(pair.near.get()).ok());
+  }
+}
+
+TEST_CASE_FIXTURE(Fds, "what is being watched is EEXIST, and stays as it is") {
+  Poller poller = Must(Poller::Create());
+  for (const Mode first : {Mode::kEdge, Mode::kOneShot}) {
+    const Pair pair = UnixPair();
+    REQUIRE(poller.Add(pair.near.get(), Interest{kReadable}, first, kToken).ok());
+    for (const Mode second : {Mode::kEdge, Mode::kOneShot}) {
+      const Token other{kFirstSlot + 1, 9};
+      CHECK(poller.Add(pair.near.get(), kBoth, second, other).error() == EEXIST);
+    }
+    REQUIRE(Send(pair.far.get(), "a", 1) == 1);
+    const std::vector<Event> events = WaitFor(poller);
+    REQUIRE(events.size() == 1);
+    CHECK(events[0].readiness == kReadable);
+    CHECK(events[0].token.slot == kToken.slot);
   }
 }
 
@@ -246,7 +267,7 @@ TEST_CASE_FIXTURE(Fds,
   const int number = pair.near.get();
   REQUIRE(poller.Add(number, Interest{kReadable}, Mode::kEdge, kToken).ok());
   pair.near.Close();
-  CHECK(poller.Remove(number).ok());
+  CHECK(poller.Remove(number).error() == EBADF);
   CHECK(poller.Remove(copy.get()).ok());
   REQUIRE(Send(pair.far.get(), "a", 1) == 1);
   CHECK(OneReadiness(poller, 0) == kReadable);
