@@ -9,11 +9,13 @@
     ],
     'core_linux_sources': [
       'core/clock_linux.cc',
+      'core/descriptor_linux.cc',
       'core/poller_epoll.cc',
       'core/socket_linux.cc',
     ],
     'node_sources': [
       'node/addon.cc',
+      'node/descriptor_bindings.cc',
       'node/driver.cc',
       'node/driver_binding.cc',
       'node/socket_bindings.cc',

@@ -4,22 +4,31 @@ import type { Kernel } from '../kernel/kernel.js'
 import { Registration } from '../reactor/registration.js'
 import type { Runtime } from '../runtime/runtime.js'
 
+/** The calls that move bytes. A socket has its own; anything else has those of any descriptor. */
+export interface Transfer {
+  receive(fd: number, into: Uint8Array, offset: number, length: number): number
+  send(fd: number, from: Uint8Array, offset: number, length: number): number
+  sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
+}
+
 export class Handle extends Registration {
   readonly runtime: Runtime
   readonly kernel: Kernel
+  readonly transfer: Transfer
   /** Invariant: -1 exactly when closed. */
   fd: number
 
-  private constructor(runtime: Runtime, fd: number) {
+  private constructor(runtime: Runtime, fd: number, transfer: Transfer) {
     super()
     this.runtime = runtime
     this.kernel = runtime.kernel
+    this.transfer = transfer
     this.fd = fd
   }
 
   /** Takes the fd and has it watched. Throws `SystemError` if the kernel refuses, and has closed the fd then. */
-  static adopt(runtime: Runtime, fd: number): Handle {
-    const handle = new Handle(runtime, fd)
+  static adopt(runtime: Runtime, fd: number, transfer: Transfer = runtime.kernel): Handle {
+    const handle = new Handle(runtime, fd, transfer)
     const result = runtime.reactor.add(handle, fd)
     if (result < 0) {
       runtime.kernel.closeFd(fd)
@@ -47,5 +56,14 @@ export class Handle extends Registration {
     this.runtime.reactor.remove(this, fd)
     // Whatever close reports, the fd is gone; what was written and not delivered shows at the peer only.
     this.kernel.closeFd(fd)
+  }
+
+  override lost(): void {
+    const { reader, writer } = this
+    this.fd = -1
+    this.reader = null
+    this.writer = null
+    reader?.wake()
+    writer?.wake()
   }
 }

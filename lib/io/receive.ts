@@ -25,7 +25,7 @@ export function receive(stream: StreamState, into: Uint8Array, length: number): 
   const { handle } = stream
   if (stream.closing || handle.closed) throw new ClosedError('the connection')
   if (stream.readError !== null) throw stream.readError
-  const received = handle.kernel.receive(handle.fd, into, 0, length)
+  const received = handle.transfer.receive(handle.fd, into, 0, length)
   if (received > 0) {
     // A short count says that the socket is empty, which saves the call that would answer EAGAIN. Unless the peer has
     // finished: then its end is still to be read, and no edge will come for it.

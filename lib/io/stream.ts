@@ -128,7 +128,7 @@ export class Stream implements WritableState {
     }
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
     if (bytes.length === 0) return 0
-    const taken = handle.kernel.send(handle.fd, bytes, 0, bytes.length)
+    const taken = handle.transfer.send(handle.fd, bytes, 0, bytes.length)
     if (taken === EAGAIN) return null
     if (taken >= 0) return taken
     output.fail(new SystemError(taken, 'write'))

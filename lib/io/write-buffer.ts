@@ -150,14 +150,14 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
 
   private send(): number {
     const { handle, outbox } = this
-    if (this.chunks.length === 0) return handle.kernel.send(handle.fd, outbox.buffer, this.start, this.end - this.start)
+    if (this.chunks.length === 0) return handle.transfer.send(handle.fd, outbox.buffer, this.start, this.end - this.start)
     if (this.chunks.length === 1 && this.start === this.end) {
       const chunk = this.chunks[0] as Uint8Array
-      return handle.kernel.send(handle.fd, chunk, this.skip, chunk.length - this.skip)
+      return handle.transfer.send(handle.fd, chunk, this.skip, chunk.length - this.skip)
     }
     this.closePart()
     const chunks = this.chunks.length > VECTOR_MAX ? this.chunks.slice(0, VECTOR_MAX) : this.chunks
-    return handle.kernel.sendVector(handle.fd, chunks, this.skip)
+    return handle.transfer.sendVector(handle.fd, chunks, this.skip)
   }
 
   /** How many bytes the next call offers. */

@@ -31,6 +31,7 @@ export const EADDRINUSE = -errno.EADDRINUSE
 export const EADDRNOTAVAIL = -errno.EADDRNOTAVAIL
 export const EAFNOSUPPORT = -errno.EAFNOSUPPORT
 export const EISCONN = -errno.EISCONN
+export const EEXIST = -errno.EEXIST
 
 /** A system call has failed. The same properties as Node's own system errors. */
 export class SystemError extends Error {

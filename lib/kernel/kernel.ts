@@ -63,11 +63,11 @@ export interface Kernel {
   /**
    * Watches `fd`, in the directions `interest` (`READABLE`, `WRITABLE`, `PRIORITY`), reporting `(slot, generation)`.
    * `EDGE`: on each change for the fd's life, and at once if it is ready already. `ONE_SHOT`: once, and not again until it
-   * is added again.
-   * Fails with EPERM where the kind of file cannot be watched.
+   * is removed and added again.
+   * Fails with EPERM where the kind of file cannot be watched, and with EEXIST where it is being watched.
    */
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number
-  /** Forgets `fd`; call it before closing the fd. Not being watched is success. */
+  /** Forgets `fd`; call it before closing the fd. Not being watched is success. EBADF: somebody else has closed it. */
   remove(fd: number): number
 
   // Clock and entropy --------------------------------------------------------------------------------------------
@@ -107,4 +107,21 @@ export interface Kernel {
   shutdown(fd: number, how: number): number
   /** Closes the fd. Never retried: the fd is gone whatever this returns. */
   closeFd(fd: number): number
+
+  // Any descriptor: these never block and never change a flag, whoever made the fd ---------------------------------
+
+  /** What is so now of the directions in `interest`, and what is reported unasked: the bits of an event. */
+  poll(fd: number, interest: number): number
+  /** Bytes read into `into[offset, offset + length)`; 0 = the end; -EAGAIN although the fd may be a blocking one. */
+  read(fd: number, into: Uint8Array, offset: number, length: number): number
+  /** Bytes of `from[offset, offset + length)` taken; likewise. Never raises SIGPIPE. */
+  write(fd: number, from: Uint8Array, offset: number, length: number): number
+  /** Bytes taken of all `chunks`, as `sendVector` takes them. */
+  writeVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
+  /** A new pipe's fds, the end for reading first; non-blocking and close-on-exec, as are those of the next. */
+  pipe(): readonly [reader: number, writer: number] | number
+  /** Two stream sockets that are connected to each other. */
+  socketPair(): readonly [first: number, second: number] | number
+  /** From now on the fd is the library's to close, also if this thread ends before it could. */
+  takeFd(fd: number): number
 }

@@ -42,6 +42,13 @@ interface Addon {
   sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
   shutdown(fd: number, how: number): number
   closeFd(fd: number): number
+  poll(fd: number, interest: number): number
+  read(fd: number, into: Uint8Array, offset: number, length: number): number
+  write(fd: number, from: Uint8Array, offset: number, length: number): number
+  writeVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
+  pipe(): readonly [reader: number, writer: number] | number
+  socketPair(): readonly [first: number, second: number] | number
+  takeFd(fd: number): number
 }
 
 function loadAddon(): Addon {
@@ -118,6 +125,13 @@ export function nativeKernel(): Kernel {
     send: addon.send,
     sendVector: addon.sendVector,
     shutdown: addon.shutdown,
-    closeFd: addon.closeFd
+    closeFd: addon.closeFd,
+    poll: addon.poll,
+    read: addon.read,
+    write: addon.write,
+    writeVector: addon.writeVector,
+    pipe: addon.pipe,
+    socketPair: addon.socketPair,
+    takeFd: addon.takeFd
   }
 }

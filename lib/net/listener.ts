@@ -12,6 +12,7 @@ import {
 } from '../kernel/errno.js'
 import type { Kernel, SocketAddress } from '../kernel/kernel.js'
 import { READABLE, SocketOption, WRITABLE } from '../kernel/layout.js'
+import { CloseAtOnce } from '../io/close-at-once.js'
 import { BusyError, ClosedError } from '../io/errors.js'
 import { Handle } from '../io/handle.js'
 import { currentRuntime } from '../runtime/current.js'
@@ -69,29 +70,6 @@ class Accept extends Leaf<Connection> {
   }
 }
 
-/** `close()`. Never waits; in a cancelled scope the fd is freed all the same. */
-class CloseListener extends Leaf<void> {
-  private readonly handle: Handle
-
-  constructor(handle: Handle) {
-    super()
-    this.handle = handle
-  }
-
-  protected override attempt(): boolean {
-    this.handle.close()
-    return this.complete(undefined)
-  }
-
-  protected override arm(): void {}
-
-  override disarm(): void {}
-
-  override refused(): void {
-    this.handle.close()
-  }
-}
-
 function accepted(listener: Handle, fd: number): Connection {
   const handle = Handle.adopt(listener.runtime, fd)
   // A new socket has room: the first write need not wait for the event that says so.
@@ -133,7 +111,7 @@ export class Listener {
    * is freed all the same; then `Cancelled` is thrown.
    */
   close(): Op<void> {
-    return new CloseListener(this.handle)
+    return new CloseAtOnce(this.handle)
   }
 
   /** The connections that come, until the listener is closed. Out of fds, it pauses and goes on by itself. */

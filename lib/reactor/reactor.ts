@@ -1,7 +1,11 @@
 /**
- * Turns a batch of events into wake-ups. A token is (slot, generation), never an fd: an event for a registration that
+ * Turns a batch of events into wake-ups. Knows who has which fd: the kernel forgets an fd that somebody else closes, and
+ * says so only by taking its number again.
+ *
+ * A token is (slot, generation), never an fd: an event for a registration that
  * was removed meanwhile finds another generation in its slot, or nobody, and is dropped.
  */
+import { EBADF, EEXIST } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/kernel.js'
 import {
   EDGE,
@@ -22,6 +26,10 @@ export class Reactor {
   /** Indexed by slot: 32-bit, bumped when the slot is freed. */
   private readonly generations: number[] = new Array<number>(FIRST_SLOT).fill(0)
   private readonly freeSlots: number[] = []
+  /** Indexed by fd: who was the last to have it watched, or to claim it, and has not let go of it. */
+  private readonly owners: (Registration | undefined)[] = []
+  /** Fds that were closed by somebody else while they were watched: an entry stays if the description lives on in a dup. */
+  private readonly leftovers = new Set<number>()
   private readonly firstGeneration: number
 
   /** `firstGeneration` is where the generations of new slots begin: near the end of 32 bits in a test. */
@@ -35,29 +43,65 @@ export class Reactor {
     return this.registrations.length - FIRST_SLOT - this.freeSlots.length
   }
 
+  /** Who has `fd`, if anybody has. The fd may have been closed since. */
+  owner(fd: number): Registration | undefined {
+    return this.owners[fd]
+  }
+
+  /** Makes `fd` the registration's, watched or not, until it is removed. */
+  claim(registration: Registration, fd: number): void {
+    this.owners[fd] = registration
+  }
+
   /** Watches `fd` for `registration`. The kernel's answer: 0 or -errno, and then nothing has happened. */
-  add(registration: Registration, fd: number): number {
+  add(registration: Registration, fd: number, interest = READABLE | WRITABLE, mode = EDGE): number {
     const slot = this.freeSlots.pop() ?? this.registrations.length
     const generation = this.generations[slot] ?? this.firstGeneration
-    const result = this.kernel.add(fd, READABLE | WRITABLE, EDGE, slot, generation)
+    let result = this.kernel.add(fd, interest, mode, slot, generation)
+    if (result === EEXIST && (this.owners[fd]?.slot ?? -1) < 0 && this.leftovers.delete(fd)) {
+      // The description has got its old number again, by dup2: only now can the entry be removed.
+      this.kernel.remove(fd)
+      result = this.kernel.add(fd, interest, mode, slot, generation)
+    }
     this.registrations[slot] = result < 0 ? null : registration
     this.generations[slot] = generation
-    if (result < 0) this.freeSlots.push(slot)
-    else registration.slot = slot
+    if (result < 0) {
+      this.freeSlots.push(slot)
+      return result
+    }
+    registration.slot = slot
+    const before = this.owners[fd]
+    this.owners[fd] = registration
+    if (before !== undefined && before !== registration) this.evict(before)
     return result
   }
 
   /** Forgets `registration`; to be called while `fd` is still open. Events of it that are on their way find nobody. */
   remove(registration: Registration, fd: number): void {
+    if (this.owners[fd] === registration) this.owners[fd] = undefined
+    this.unwatch(registration, fd)
+  }
+
+  /** As `remove`, but `fd` stays the registration's. */
+  unwatch(registration: Registration, fd: number): void {
+    if (registration.slot < 0) return
+    this.free(registration)
+    if (this.kernel.remove(fd) === EBADF) this.leftovers.add(fd)
+  }
+
+  /** The kernel has taken `before`'s fd for a new one, so it was closed. Whatever the kernel knows is the new one's. */
+  private evict(before: Registration): void {
+    if (before.slot >= 0) this.free(before)
+    before.lost()
+  }
+
+  private free(registration: Registration): void {
     const { slot } = registration
-    if (slot < 0) return
     registration.slot = -1
     this.registrations[slot] = null
     // Wraps at 32 bits, as the event record does.
     this.generations[slot] = ((this.generations[slot] as number) + 1) | 0
     this.freeSlots.push(slot)
-    // The only failures are that the kernel has forgotten it already, or that the user closed the fd: both are fine.
-    this.kernel.remove(fd)
   }
 
   /** Hands out the first `count` events of the kernel's batch. Runs no task: it only makes them ready. */

@@ -28,6 +28,12 @@ export class Registration {
     if ((bits & WRITABLE) !== 0 && this.writer !== null) this.writer.wake()
   }
 
+  /**
+   * @internal The fd was closed by somebody else, and its number is another's now. No event will come any more; the fd is
+   * not to be touched.
+   */
+  lost(): void {}
+
   /** The fd has no more to give in this direction until the kernel reports it again. */
   exhausted(direction: number): void {
     this.readiness &= ~direction

@@ -9,6 +9,7 @@ import {
   EAGAIN,
   EBADF,
   ECONNREFUSED,
+  EEXIST,
   EINPROGRESS,
   EINVAL,
   EISCONN,
@@ -47,6 +48,11 @@ interface Watch {
   readonly mode: number
   readonly slot: number
   readonly generation: number
+}
+
+interface Installed {
+  readonly fd: number
+  readonly socket: MemorySocket
 }
 
 const UNBOUND: Readonly<Record<'IPv4' | 'IPv6' | 'Unix', AnyAddress>> = {
@@ -169,6 +175,7 @@ export class MemoryKernel implements Kernel {
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
+    if (this.watches.has(fd)) return EEXIST
     const watch: Watch = { fd, socket, interest, mode, slot, generation }
     this.watches.set(fd, watch)
     socket.changed = () => this.note(watch)
@@ -179,7 +186,7 @@ export class MemoryKernel implements Kernel {
   remove(fd: number): number {
     const watch = this.watches.get(fd)
     if (watch !== undefined) this.unwatch(watch)
-    return 0
+    return this.sockets.has(fd) ? 0 : EBADF
   }
 
   socket(family: SocketFamily, type: SocketType = 'stream'): number {
@@ -293,6 +300,8 @@ export class MemoryKernel implements Kernel {
   closeFd(fd: number): number {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
+    // Closing an fd ends its being watched, on every system.
+    this.remove(fd)
     this.sockets.delete(fd)
     this.freeFds.push(fd)
     if (this.listeners.get(nameOf(socket.local)) === socket) this.listeners.delete(nameOf(socket.local))
@@ -300,18 +309,53 @@ export class MemoryKernel implements Kernel {
     return 0
   }
 
-  /** Two sockets that are connected to each other. */
-  pair(): [first: { fd: number; socket: MemorySocket }, second: { fd: number; socket: MemorySocket }] {
-    const [here, there] = [this.ephemeralPort(), this.ephemeralPort()].map(
-      (port) => new MemorySocket({ family: 'IPv4', address: '127.0.0.1', port }, this.capacity)
-    ) as [MemorySocket, MemorySocket]
-    here.remote = there.local
-    there.remote = here.local
-    here.join(there)
-    there.join(here)
+  // Any descriptor: here it is a socket, too ---------------------------------------------------------------------
+
+  poll(fd: number, interest: number): number {
+    const socket = this.sockets.get(fd)
+    return socket === undefined ? EBADF : socket.readiness & (interest | ~DIRECTIONS)
+  }
+
+  read(fd: number, into: Uint8Array, offset: number, length: number): number {
+    return this.receive(fd, into, offset, length)
+  }
+
+  write(fd: number, from: Uint8Array, offset: number, length: number): number {
+    return this.send(fd, from, offset, length)
+  }
+
+  writeVector(fd: number, chunks: readonly Uint8Array[], skip: number): number {
+    return this.sendVector(fd, chunks, skip)
+  }
+
+  pipe(): readonly [reader: number, writer: number] {
+    return this.socketPair()
+  }
+
+  socketPair(): readonly [first: number, second: number] {
+    const [first, second] = this.connected(UNBOUND.Unix, UNBOUND.Unix)
+    return [first.fd, second.fd]
+  }
+
+  takeFd(fd: number): number {
+    return this.sockets.has(fd) ? 0 : EBADF
+  }
+
+  /** Two ends of a TCP connection, as if it had been accepted. */
+  pair(): readonly [first: Installed, second: Installed] {
+    const end = (): AnyAddress => ({ family: 'IPv4', address: '127.0.0.1', port: this.ephemeralPort() })
+    return this.connected(end(), end())
+  }
+
+  private connected(here: AnyAddress, there: AnyAddress): readonly [first: Installed, second: Installed] {
+    const [first, second] = [new MemorySocket(here, this.capacity), new MemorySocket(there, this.capacity)]
+    first.remote = there
+    second.remote = here
+    first.join(second)
+    second.join(first)
     return [
-      { fd: this.install(here), socket: here },
-      { fd: this.install(there), socket: there }
+      { fd: this.install(first), socket: first },
+      { fd: this.install(second), socket: second }
     ]
   }
 

@@ -3,6 +3,7 @@
 
 #include "../core/event.h"
 #include "../core/socket.h"
+#include "descriptor_bindings.h"
 #include "driver.h"
 #include "driver_binding.h"
 #include "socket_bindings.h"
@@ -67,6 +68,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", Layout(env));
   exports.Set("Driver", DefineDriver(env));
   DefineSocketFunctions(env, exports);
+  DefineDescriptorFunctions(env, exports);
   return exports;
 }
 

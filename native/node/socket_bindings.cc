@@ -5,9 +5,8 @@
 #include <unistd.h>
 
 #include "../core/clock.h"
-#include "../core/fd_ledger.h"
 #include "../core/socket.h"
-#include "args.h"
+#include "binding.h"
 
 namespace coreactor {
 namespace {
@@ -25,13 +24,6 @@ napi_value Entropy(napi_env env, napi_callback_info) {
   napi_value value = nullptr;
   napi_create_uint32(env, drawn, &value);
   return value;
-}
-
-// The ledger of the environment that loaded the addon, set by DefineSocketFunctions.
-FdLedger& LedgerOf(napi_env env) {
-  void* ledger = nullptr;
-  napi_get_instance_data(env, &ledger);
-  return *static_cast<FdLedger*>(ledger);
 }
 
 // An fd that was opened, or -errno.
@@ -170,11 +162,6 @@ napi_value GetSocketOption(napi_env env, napi_callback_info info) {
   return Number(env, option ? GetOption(args.Fd(0), *option) : -EINVAL);
 }
 
-// The bytes that arguments 1 to 3, (array, offset, length), stand for.
-std::optional<Bytes> PartOf(napi_env env, const Args<4>& args) {
-  return Part(BytesOf(env, args.at(1)), args.Integer<uint32_t>(2), args.Integer<uint32_t>(3));
-}
-
 napi_value ReceiveInto(napi_env env, napi_callback_info info) {
   Args<4> args(env, info);
   const std::optional<Bytes> into = PartOf(env, args);
@@ -189,35 +176,6 @@ napi_value SendFrom(napi_env env, napi_callback_info info) {
   return Number(env, from ? Send(args.Fd(0), from->data, from->length) : -EINVAL);
 }
 
-// sendVector(fd, chunks, skip)
-napi_value SendChunks(napi_env env, napi_callback_info info) {
-  Args<3> args(env, info);
-  const std::optional<uint32_t> skip = args.Integer<uint32_t>(2);
-  uint32_t count = 0;
-  if (!skip || args.at(1) == nullptr || napi_get_array_length(env, args.at(1), &count) != napi_ok) {
-    return Number(env, -EINVAL);
-  }
-  if (count > kVectorMax) count = kVectorMax;
-  // First all the elements, then where they lie: an element may be a getter, which is JavaScript
-  // and may take away the memory of the one before.
-  napi_value elements[kVectorMax];
-  for (uint32_t i = 0; i < count; i++) {
-    if (napi_get_element(env, args.at(1), i, &elements[i]) != napi_ok) return nullptr;
-  }
-  iovec chunks[kVectorMax];
-  for (uint32_t i = 0; i < count; i++) {
-    const std::optional<Bytes> bytes = BytesOf(env, elements[i]);
-    if (!bytes) return Number(env, -EINVAL);
-    chunks[i] = iovec{bytes->data, bytes->length};
-  }
-  if (*skip > (count == 0 ? 0 : chunks[0].iov_len)) return Number(env, -EINVAL);
-  if (count > 0) {
-    chunks[0].iov_base = static_cast<uint8_t*>(chunks[0].iov_base) + *skip;
-    chunks[0].iov_len -= *skip;
-  }
-  return Number(env, SendVector(args.Fd(0), chunks, count));
-}
-
 napi_value ShutdownSocket(napi_env env, napi_callback_info info) {
   Args<2> args(env, info);
   const int32_t how = args.Integer<int32_t>(1).value_or(-1);
@@ -230,12 +188,6 @@ napi_value CloseFd(napi_env env, napi_callback_info info) {
   const int fd = args.Fd(0);
   LedgerOf(env).LetGo(fd);
   return Number(env, Close(fd));
-}
-
-void Define(Napi::Env env, Napi::Object exports, const char* name, napi_callback call) {
-  napi_value function = nullptr;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function);
-  exports.Set(name, Napi::Value(env, function));
 }
 
 }  // namespace
@@ -260,7 +212,7 @@ void DefineSocketFunctions(Napi::Env env, Napi::Object exports) {
   Define(env, exports, "getOption", GetSocketOption);
   Define(env, exports, "receive", ReceiveInto);
   Define(env, exports, "send", SendFrom);
-  Define(env, exports, "sendVector", SendChunks);
+  Define(env, exports, "sendVector", WithChunks<SendVector>);
   Define(env, exports, "shutdown", ShutdownSocket);
   Define(env, exports, "closeFd", CloseFd);
 }

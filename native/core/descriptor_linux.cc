@@ -1,0 +1,180 @@
+// Any descriptor on Linux: preadv2(2) and pwritev2(2) do not wait although the description does.
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "descriptor.h"
+#include "socket.h"
+
+namespace coreactor {
+namespace {
+
+// Linux 6.18: no SIGPIPE for this one write. The headers of this machine may be older.
+#ifdef RWF_NOSIGNAL
+constexpr int kNoSignal = RWF_NOSIGNAL;
+#else
+constexpr int kNoSignal = 0x100;
+#endif
+
+// Where the file is now, if it has a place.
+constexpr off_t kHere = -1;
+
+// The kind of file, or the kernel, does not know a flag of preadv2 and pwritev2. If it is the
+// answer of the file itself, it gives it once more.
+bool Unsupported(ssize_t result) { return result == -EOPNOTSUPP || result == -ENOSYS; }
+
+// Asked every time: whoever shares the description may change it.
+bool MayBlock(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) == 0;
+}
+
+bool IsFifo(int fd) {
+  struct stat about {};
+  return fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode);
+}
+
+bool IsWritable(int readiness) { return (static_cast<uint32_t>(readiness) & kWritable) != 0; }
+
+// A terminal that polls writable takes 256 bytes of plain text, or one character that it may turn
+// into several, such as a newline. Of more it may take a part, and make its writer wait for the
+// rest (n_tty_write; seen with 4096 bytes, and with 16 that have newlines).
+constexpr size_t kTerminalPiece = 256;
+
+size_t PieceForTerminal(const unsigned char* bytes, size_t length) {
+  const size_t most = std::min(length, kTerminalPiece);
+  const auto isControl = [](unsigned char byte) { return byte < ' '; };
+  const size_t plain = static_cast<size_t>(std::find_if(bytes, bytes + most, isControl) - bytes);
+  return std::max<size_t>(plain, 1);
+}
+
+// The caller has seen that it is writable.
+ssize_t WriteToTerminal(int fd, const void* from, size_t length) {
+  const auto* bytes = static_cast<const unsigned char*>(from);
+  ssize_t total = 0;
+  while (length > 0 && (total == 0 || IsWritable(PollNow(fd, Interest{kWritable})))) {
+    const size_t piece = PieceForTerminal(bytes, length);
+    const ssize_t taken = Call([&] { return write(fd, bytes, piece); });
+    if (taken < 0) return total > 0 ? total : taken;
+    total += taken;
+    bytes += taken;
+    length -= static_cast<size_t>(taken);
+  }
+  return total;
+}
+
+// Makes a call that may raise SIGPIPE in this thread, and takes the signal back. A program need not
+// ignore SIGPIPE, although Node begins by doing so.
+template <typename F>
+ssize_t WithoutSigpipe(F call) {
+  sigset_t sigpipe;
+  sigset_t pending;
+  sigset_t before;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  const ssize_t result = call();
+  // One that was pending before is somebody else's.
+  if (result == -EPIPE && sigismember(&pending, SIGPIPE) == 0) {
+    const timespec at_once{};
+    Call([&] { return sigtimedwait(&sigpipe, nullptr, &at_once); });
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return result;
+}
+
+ssize_t WriteIfReady(int fd, const iovec* chunks, size_t count) {
+  if (!MayBlock(fd)) return Call([&] { return writev(fd, chunks, static_cast<int>(count)); });
+  const int readiness = PollNow(fd, Interest{kWritable});
+  if (readiness < 0) return readiness;
+  if (!IsWritable(readiness)) return -EAGAIN;
+  const bool terminal = isatty(fd) == 1;
+  if (!terminal && !IsFifo(fd)) {
+    return Call([&] { return writev(fd, chunks, static_cast<int>(count)); });
+  }
+  const auto isEmpty = [](const iovec& chunk) { return chunk.iov_len == 0; };
+  const iovec* first = std::find_if_not(chunks, chunks + count, isEmpty);
+  if (first == chunks + count) return 0;
+  const size_t length = std::min<size_t>(first->iov_len, PIPE_BUF);
+  if (terminal) return WriteToTerminal(fd, first->iov_base, length);
+  return Call([&] { return write(fd, first->iov_base, length); });
+}
+
+}  // namespace
+
+Result<Ends> OpenPipe() {
+  int ends[2];
+  const int result = Call([&] { return pipe2(ends, O_NONBLOCK | O_CLOEXEC); });
+  if (result < 0) return StatusOf(result);
+  return Ends{OwnedFd(ends[0]), OwnedFd(ends[1])};
+}
+
+Result<Ends> OpenSocketPair(int type) {
+  int ends[2];
+  const int result =
+      Call([&] { return socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends); });
+  if (result < 0) return StatusOf(result);
+  return Ends{OwnedFd(ends[0]), OwnedFd(ends[1])};
+}
+
+int PollNow(int fd, Interest interest) {
+  pollfd asked{fd, 0, 0};
+  if (interest.bits & kReadable) asked.events |= POLLIN | POLLRDHUP;
+  if (interest.bits & kWritable) asked.events |= POLLOUT;
+  if (interest.bits & kPriority) asked.events |= POLLPRI;
+  // poll(2) passes negative ones over.
+  if (fd < 0) return -EBADF;
+  const int result = Call([&] { return poll(&asked, 1, 0); });
+  if (result < 0) return result;
+  const auto said = [&](int events) { return (asked.revents & events) != 0; };
+  if (said(POLLNVAL)) return -EBADF;
+  uint32_t readiness = 0;
+  if (said(POLLIN)) readiness |= kReadable;
+  if (said(POLLOUT)) readiness |= kWritable;
+  if (said(POLLPRI)) readiness |= kPriority;
+  // As in poller_epoll.cc: who waits in a direction that has ended or failed must find out.
+  if (said(POLLRDHUP)) readiness |= kReadable | kReadClosed;
+  if (said(POLLHUP)) readiness |= kReadable | kWritable | kReadClosed | kWriteClosed;
+  if (said(POLLERR)) readiness |= kReadable | kWritable | kError;
+  return static_cast<int>(readiness);
+}
+
+ssize_t Read(int fd, void* into, size_t length) {
+  const iovec piece{into, length};
+  const ssize_t result = Call([&] { return preadv2(fd, &piece, 1, kHere, RWF_NOWAIT); });
+  if (!Unsupported(result)) return result;
+  if (MayBlock(fd)) {
+    const int readiness = PollNow(fd, Interest{kReadable});
+    if (readiness < 0) return readiness;
+    if ((static_cast<uint32_t>(readiness) & kReadable) == 0) return -EAGAIN;
+  }
+  return Call([&] { return read(fd, into, length); });
+}
+
+ssize_t Write(int fd, const void* from, size_t length) {
+  const iovec piece{const_cast<void*>(from), length};
+  return WriteVector(fd, &piece, 1);
+}
+
+ssize_t WriteVector(int fd, const iovec* chunks, size_t count) {
+  count = std::min(count, kVectorMax);
+  const auto write_now = [&](int flags) {
+    return Call([&] { return pwritev2(fd, chunks, static_cast<int>(count), kHere, flags); });
+  };
+  const ssize_t result = write_now(RWF_NOWAIT | kNoSignal);
+  if (!Unsupported(result)) return result;
+  return WithoutSigpipe([&] {
+    const ssize_t guarded = write_now(RWF_NOWAIT);
+    return Unsupported(guarded) ? WriteIfReady(fd, chunks, count) : guarded;
+  });
+}
+
+}  // namespace coreactor
