@@ -270,6 +270,7 @@ it('hazard 8: what is always ready is NotPollableError for every wait, read and 
         const error = yield* caught(() => wait)
         expect([name, error.constructor, error.code]).toEqual([name, NotPollableError, 'ERR_COREACTOR_NOT_POLLABLE'])
       }
+      expect(() => fd(n, { own: true })).toThrow(FdInUseError)
       expect(() => descriptor.tryRead(into)).toThrow(NotPollableError)
       expect(() => descriptor.tryWrite('x')).toThrow(NotPollableError)
       expect(into.equals(Buffer.alloc(10))).toBe(true)
@@ -534,6 +535,32 @@ onEveryKernel('a descriptor', (kernel) => {
     })
   })
 
+  it('hazard 1: closed by somebody else while it is waited for, it is EBADF once its number is another’s, who keeps it', async () => {
+    await kernel.run(function* () {
+      const [near, far] = raw()
+      const [lost, other] = [fd(near, { own: true }), fd(far, { own: true })]
+      const waiting = spawn(function* () {
+        return yield* caught(() => lost.readSome())
+      })
+      yield* allParked()
+      currentRuntime().kernel.closeFd(near)
+      const [reused, peer] = raw()
+      expect(reused).toBe(near)
+      const [found, its] = [fd(reused), fd(peer, { own: true })]
+      const reading = spawn(function* () {
+        return String(yield* found.readSome())
+      })
+      expect(yield* waiting).toMatchObject({ code: 'EBADF' })
+      yield* lost.close()
+      yield* its.write('for the new one')
+      expect(yield* reading).toBe('for the new one')
+      yield* found.close()
+      yield* fd(reused, { own: true }).close()
+      yield* its.close()
+      yield* other.close()
+    })
+  })
+
   it('arguments that fit nothing are refused at once', async () => {
     await kernel.run(function* () {
       expect(() => fd(-1)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }))
@@ -752,10 +779,14 @@ describe('an fd that is closed behind our back', () => {
       const [near, far] = system.sockets()
       const copy = system.dup(near)
       const descriptor = fd(near)
-      const waiting = run(() => caught(() => timeout(1, () => descriptor.readable())))
-      await allTurned()
-      closeSync(near)
-      expect(await waiting).toBeInstanceOf(TimeoutError)
+      await run(function* (tasks) {
+        tasks.spawn(function* () {
+          yield* descriptor.readable()
+        })
+        yield* allParked()
+        closeSync(near)
+        tasks.cancel()
+      })
       expect(await turnsMeanwhile((i) => i % 10 === 0 && writeSync(far, 'x'))).toBeLessThanOrEqual(A_FEW_TURNS)
       readSync(copy, Buffer.alloc(1000))
       system.dup2(copy, near)
@@ -917,6 +948,34 @@ it('hazard 11: an fd that always has more lets others have their turn', PATIENCE
     expect(Math.min(...read)).toBeGreaterThan(10_000)
     for (const flood of floods) yield* flood.close()
   })
+})
+
+it('hazard 11: a write that is taken byte by byte lets others have their turn, and comes to its end', async () => {
+  const kernel = new MemoryKernel()
+  await run(
+    function* () {
+      const [near, far] = kernel.socketPair()
+      const [descriptor, other] = [fd(near, { own: true }), fd(far, { own: true })]
+      const { write } = kernel
+      let calls = 0
+      kernel.write = (n, from, offset) => (calls++, write.call(kernel, n, from, offset, 1))
+      const writing = spawn(function* () {
+        yield* descriptor.write(pattern(1000))
+      })
+      let most = 0
+      while (writing.state !== 'ended') {
+        const before = calls
+        yield* checkpoint()
+        most = Math.max(most, calls - before)
+      }
+      expect(calls).toBe(1000)
+      expect(most).toBeLessThan(100)
+      expect(String(yield* other.readSome())).toBe(String(pattern(1000)))
+      yield* descriptor.close()
+      yield* other.close()
+    },
+    { kernel }
+  )
 })
 
 it('hazard 19: an fd of another thread has its events there and here, each its own', PATIENCE, async () => {

@@ -478,6 +478,11 @@ describe('wrong arguments', () => {
     send: [far, new Uint8Array(8), 0, 8],
     sendVector: [far, [new Uint8Array(8)], 0],
     shutdown: [far, SHUT_WRITE],
+    poll: [near, READABLE],
+    read: [near, new Uint8Array(8), 0, 8],
+    write: [far, new Uint8Array(8), 0, 8],
+    writeVector: [far, [new Uint8Array(8)], 0],
+    takeFd: [near],
     closeFd: [near]
   })
   const call = addon as unknown as Record<string, (...args: unknown[]) => unknown>
@@ -550,7 +555,7 @@ describe('wrong arguments', () => {
       expect([args, add(...args)]).toEqual([args, EINVAL])
     }
     expect(add()).toBe(EINVAL)
-    expect((driver.remove as (fd?: unknown) => number)()).toBe(0)
+    expect((driver.remove as (fd?: unknown) => number)()).toBe(EBADF)
     expect(add(...right)).toBe(0)
   })
 

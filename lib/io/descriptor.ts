@@ -16,7 +16,10 @@ import { Watch, type Watcher } from './watch.js'
 import type { CutOff } from './write.js'
 
 export interface FdOptions {
-  /** Whether it is the library's to close. By default it is borrowed: `close` only forgets it. */
+  /**
+   * Whether it is the library's to close, at the latest when the worker ends that it was given in. By default it is
+   * borrowed: `close` only forgets it. Not for what `node:fs` has opened in a worker: Node closes that itself at the end.
+   */
   own?: boolean | undefined
 }
 
