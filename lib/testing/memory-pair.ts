@@ -1,7 +1,9 @@
 /** Two ends of a connection in memory, and the wires between them, on which a test decides when bytes move. */
 import { Handle } from '../io/handle.js'
+import { WRITABLE } from '../kernel/layout.js'
 import { Connection } from '../net/connection.js'
 import { currentRuntime } from '../runtime/current.js'
+import type { Runtime } from '../runtime/runtime.js'
 import { CoreactorError } from '../task/errors.js'
 import { checkInteger } from '../task/validate.js'
 import { MemoryKernel } from './memory-kernel.js'
@@ -72,9 +74,16 @@ export function memoryPair(): MemoryPair {
   }
   const [client, server] = kernel.pair()
   return {
-    client: new Connection(Handle.adopt(runtime, client.fd)),
-    server: new Connection(Handle.adopt(runtime, server.fd)),
+    client: connected(runtime, client.fd),
+    server: connected(runtime, server.fd),
     up: new Wire(server.socket),
     down: new Wire(client.socket)
   }
+}
+
+function connected(runtime: Runtime, fd: number): Connection {
+  const handle = Handle.adopt(runtime, fd)
+  // As of an accepted one: the first write need not wait for the event that says so.
+  handle.readiness = WRITABLE
+  return new Connection(handle)
 }

@@ -150,11 +150,16 @@ export class MemorySocket {
   }
 
   private reset(): void {
+    const ended = this.finished && this.transitBytes === 0
+    // Both ends have been sent: there is no connection any more that could be reset.
+    if (ended && this.ownEnd) return
     // A reset overtakes what is on its way.
     this.transit = null
     this.transitBytes = 0
-    this.wasReset = this.resetUnread = true
-    this.pendingError = ECONNRESET
+    this.wasReset = true
+    // Who has read the end, or will, learns of the reset only in writing.
+    this.resetUnread = !ended
+    this.pendingError = ended ? EPIPE : ECONNRESET
   }
 
   private put(chunk: Uint8Array): void {
