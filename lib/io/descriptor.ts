@@ -144,7 +144,8 @@ class ReadSome extends Reading<Buffer | null> {
 
   protected override read(): boolean {
     const slab = ReadSlab.of(this.watch.runtime)
-    const count = read(this.watch, slab.buffer, Math.min(this.max, slab.buffer.length))
+    const into = slab.enter(null)
+    const count = read(this.watch, into, Math.min(this.max, into.length))
     return count !== null && this.complete(count === 0 ? null : slab.take(count))
   }
 }

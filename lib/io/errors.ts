@@ -28,3 +28,29 @@ export class BusyError extends CoreactorError {
     super('ERR_COREACTOR_BUSY', `another task is ${doing}`)
   }
 }
+
+/** The peer has finished in the middle of what was asked for. What did come stays readable. */
+export class UnexpectedEndError extends CoreactorError {
+  /** How many bytes were asked for; null when it was a delimiter. */
+  readonly expected: number | null
+  /** How many there are. */
+  readonly received: number
+
+  constructor(expected: number | null, received: number) {
+    const what = expected === null ? 'the delimiter' : `${expected} bytes`
+    super('ERR_COREACTOR_UNEXPECTED_END', `the peer has finished after ${received} bytes, before ${what}`)
+    this.expected = expected
+    this.received = received
+  }
+}
+
+/** More has come than the limit allows, and the delimiter is not in it. Nothing has been taken: the stream is usable. */
+export class LimitError extends CoreactorError {
+  /** In bytes. */
+  readonly limit: number
+
+  constructor(limit: number) {
+    super('ERR_COREACTOR_LIMIT', `more than ${limit} bytes have come without the delimiter`)
+    this.limit = limit
+  }
+}

@@ -1,12 +1,24 @@
-/** The buffer that `readSome` reads into: one per runtime, so that a waiting connection holds none. */
+/**
+ * The buffer that streams are read into: one per runtime, so that a waiting connection holds none.
+ *
+ * What a stream could not hand out at once may stay in it, until another stream needs it: the usual case is that one
+ * task takes a whole batch of small frames before anybody else reads, and then not a byte of it has been moved.
+ */
 import type { Runtime } from '../runtime/runtime.js'
 
 /** As much as one system call reasonably gives; a socket's receive buffer begins at 128 KiB on Linux. */
-const SIZE = 64 * 1024
+export const SLAB_SIZE = 64 * 1024
+
+/** Somebody whose bytes are in the slab. */
+export interface Tenant {
+  /** The slab is about to be overwritten: move out now. */
+  moveOut(): void
+}
 
 export class ReadSlab {
   private static readonly slabs = new WeakMap<Runtime, ReadSlab>()
-  buffer = Buffer.allocUnsafeSlow(SIZE)
+  private buffer = Buffer.allocUnsafeSlow(SLAB_SIZE)
+  private tenant: Tenant | null = null
 
   static of(runtime: Runtime): ReadSlab {
     let slab = ReadSlab.slabs.get(runtime)
@@ -14,11 +26,25 @@ export class ReadSlab {
     return slab
   }
 
-  /** The first `length` bytes, as a buffer that is the caller's own. */
+  /** The whole buffer, for `tenant` until it leaves or has to move out; with null for the next system call only. */
+  enter(tenant: Tenant | null): Buffer {
+    const previous = this.tenant
+    if (previous !== tenant) {
+      this.tenant = tenant
+      previous?.moveOut()
+    }
+    return this.buffer
+  }
+
+  leave(tenant: Tenant): void {
+    if (this.tenant === tenant) this.tenant = null
+  }
+
+  /** The first `length` bytes, as a buffer that is the caller's own. Only while there is no tenant. */
   take(length: number): Buffer {
     const { buffer } = this
-    if (length >= SIZE / 2) {
-      this.buffer = Buffer.allocUnsafeSlow(SIZE)
+    if (length >= SLAB_SIZE / 2) {
+      this.buffer = Buffer.allocUnsafeSlow(SLAB_SIZE)
       return buffer.subarray(0, length)
     }
     // Copied, so that a few bytes that somebody keeps do not keep 64 KiB.

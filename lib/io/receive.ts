@@ -1,10 +1,14 @@
-/** Reading from a stream socket: into the caller's buffer, or into one that the library provides. */
+/**
+ * Reading from a stream socket what is there: into the caller's buffer, or into one that the library provides. What is
+ * buffered already comes first. Reading what a protocol is made of is for `read.ts`.
+ */
 import { EAGAIN, SystemError } from '../kernel/errno.js'
 import { READABLE, READ_CLOSED } from '../kernel/layout.js'
 import { Leaf } from '../task/leaf.js'
 import { BusyError, ClosedError } from './errors.js'
 import type { Handle } from './handle.js'
-import type { ReadSlab } from './read-slab.js'
+import type { ReadBuffer } from './read-buffer.js'
+import { SLAB_SIZE, type ReadSlab } from './read-slab.js'
 
 /** Nothing there; the registration has been told. */
 export const WOULD_BLOCK = -1
@@ -12,20 +16,23 @@ export const WOULD_BLOCK = -1
 /** What both sides of a stream share about its end. */
 export interface StreamState {
   readonly handle: Handle
+  /** What has come and has not been read; null until something has been left over. */
+  readonly input: ReadBuffer | null
   /** The error that ended reading. Linux reports a reset once and a clean end ever after, so it is kept. */
   readError: SystemError | null
+  /** The peer's end has been read: nothing is unread. */
+  readEnded: boolean
   /** Closing has begun: nothing but the rest of what was written may happen. */
   closing: boolean
   /** A write error nobody has seen yet, asked for when reading comes to its end. Counts as seen then. */
   unseenWriteError(): Error | null
 }
 
-/** One system call. Bytes received, 0 = the peer has finished, or WOULD_BLOCK. */
-export function receive(stream: StreamState, into: Uint8Array, length: number): number {
+/** One system call. Bytes received at `offset`, 0 = the peer has finished, or WOULD_BLOCK. The stream is not closed. */
+export function receive(stream: StreamState, into: Uint8Array, offset: number, length: number): number {
   const { handle } = stream
-  if (stream.closing || handle.closed) throw new ClosedError('the connection')
   if (stream.readError !== null) throw stream.readError
-  const received = handle.transfer.receive(handle.fd, into, 0, length)
+  const received = handle.transfer.receive(handle.fd, into, offset, length)
   if (received > 0) {
     // A short count says that the socket is empty, which saves the call that would answer EAGAIN. Unless the peer has
     // finished: then its end is still to be read, and no edge will come for it.
@@ -39,6 +46,7 @@ export function receive(stream: StreamState, into: Uint8Array, length: number): 
   if (received === 0) {
     // The end stays readable, whether or not its event has come yet.
     handle.readiness |= READABLE | READ_CLOSED
+    stream.readEnded = true
     const error = stream.unseenWriteError()
     if (error !== null) throw error
     return 0
@@ -47,8 +55,16 @@ export function receive(stream: StreamState, into: Uint8Array, length: number): 
   throw stream.readError
 }
 
-/** The wait that both kinds of read share. */
-abstract class Receiving<T> extends Leaf<T> {
+/** Throws what a reader must know before it does anything. `reader` is null for a call that does not wait. */
+export function checkReader(stream: StreamState, reader: Leaf<unknown> | null): void {
+  const { handle } = stream
+  // First: a close that drains what is unread is a reader, too.
+  if (stream.closing || handle.closed) throw new ClosedError('the connection')
+  if (handle.reader !== null && handle.reader !== reader) throw new BusyError('reading from this connection')
+}
+
+/** The wait that all kinds of read share. */
+export abstract class Receiving<T> extends Leaf<T> {
   protected readonly stream: StreamState
 
   constructor(stream: StreamState) {
@@ -58,14 +74,17 @@ abstract class Receiving<T> extends Leaf<T> {
 
   protected override attempt(): boolean {
     const { stream } = this
-    const { handle } = stream
-    if (handle.reader !== null && handle.reader !== this) throw new BusyError('reading from this connection')
-    if ((handle.readiness & READABLE) === 0 && !stream.closing && !handle.closed && stream.readError === null) return false
-    handle.reader = null
+    checkReader(stream, this)
+    stream.handle.reader = null
     return this.take()
   }
 
   protected abstract take(): boolean
+
+  /** Whether a system call makes sense. */
+  protected get ready(): boolean {
+    return (this.stream.handle.readiness & READABLE) !== 0 || this.stream.readError !== null
+  }
 
   /** Stays the reader until it has completed, woken or not: nobody reads in between. */
   protected override arm(): void {
@@ -73,7 +92,9 @@ abstract class Receiving<T> extends Leaf<T> {
   }
 
   override disarm(): void {
-    this.stream.handle.reader = null
+    const { handle } = this.stream
+    // A close that has begun meanwhile may have taken the place.
+    if (handle.reader === this) handle.reader = null
   }
 }
 
@@ -87,7 +108,11 @@ export class Receive extends Receiving<number> {
   }
 
   protected override take(): boolean {
-    const received = receive(this.stream, this.into, this.into.length)
+    const { stream, into } = this
+    const { input } = stream
+    if (input !== null && input.length > 0) return this.complete(input.takeInto(into))
+    if (!this.ready) return false
+    const received = receive(stream, into, 0, into.length)
     return received !== WOULD_BLOCK && this.complete(received)
   }
 }
@@ -104,8 +129,12 @@ export class ReceiveSome extends Receiving<Buffer | null> {
   }
 
   protected override take(): boolean {
-    const { slab } = this
-    const received = receive(this.stream, slab.buffer, Math.min(this.max, slab.buffer.length))
+    const { stream, slab } = this
+    const { input } = stream
+    const most = Math.min(this.max, SLAB_SIZE)
+    if (input !== null && input.length > 0) return this.complete(input.take(Math.min(most, input.length)))
+    if (!this.ready) return false
+    const received = receive(stream, slab.enter(null), 0, most)
     if (received === WOULD_BLOCK) return false
     return this.complete(received === 0 ? null : slab.take(received))
   }

@@ -2,28 +2,65 @@
 import { EAGAIN, SystemError, type SystemError as SystemErrorType } from '../kernel/errno.js'
 import { dispose } from '../task/dispose.js'
 import type { Op } from '../task/types.js'
-import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
+import { checkInteger, checkMilliseconds, invalidType, invalidValue } from '../task/validate.js'
 import { Close, free } from './close.js'
-import { BusyError, ClosedError } from './errors.js'
+import { ClosedError } from './errors.js'
 import type { Handle } from './handle.js'
+import {
+  checkEncoding,
+  checkLimit,
+  DEFAULT_LIMIT,
+  delimiterOf,
+  Peek,
+  ReadExactly,
+  ReadLine,
+  ReadUntil,
+  SkipUntil,
+  type LineEncoding,
+  type ReadableState
+} from './read.js'
+import { ReadBuffer } from './read-buffer.js'
 import { ReadSlab } from './read-slab.js'
-import { Receive, receive, ReceiveSome, WOULD_BLOCK } from './receive.js'
+import { checkReader, Receive, receive, ReceiveSome, WOULD_BLOCK } from './receive.js'
 import { CloseWrite, Flush, write, type WritableState, type WriteData } from './write.js'
 import { WriteBuffer } from './write-buffer.js'
 
 /** One system call moves at most this much on Linux; more is only ever asked for by mistake. */
 const MAX_READ = 0x7fff_f000
 
-export class Stream implements WritableState {
+export interface LimitOptions {
+  /** The most bytes that may come before the delimiter; 64 KiB by default. */
+  limit?: number | undefined
+}
+
+export interface ReadLineOptions extends LimitOptions {
+  /** `'utf8'` by default; `'latin1'` gives one character for each byte, and `'ascii'` likewise for seven bits of it. */
+  encoding?: LineEncoding | undefined
+}
+
+export interface StreamCloseOptions {
+  /**
+   * Milliseconds that closing may take, after everything has been sent, to take in and throw away what the peer is still
+   * sending. 0 closes at once. Given, the peer's end is waited for in any case; by default only a peer is waited for, for
+   * 2,000 ms, of whose input something is unread although something was written to it.
+   */
+  linger?: number | undefined
+}
+
+export class Stream implements WritableState, ReadableState {
   /** @internal */
   readonly handle: Handle
   /** @internal */
   readError: SystemErrorType | null = null
   /** @internal */
+  readEnded = false
+  /** @internal */
   closing = false
   /** @internal */
   writeClosed = false
   private buffer: WriteBuffer | null = null
+  /** @internal */
+  input: ReadBuffer | null = null
 
   /** @internal */
   constructor(handle: Handle) {
@@ -33,6 +70,11 @@ export class Stream implements WritableState {
   /** @internal Made at the first write: a connection that only reads has none. */
   get output(): WriteBuffer {
     return (this.buffer ??= new WriteBuffer(this.handle))
+  }
+
+  /** @internal Made at the first read that may leave something over. */
+  get received(): ReadBuffer {
+    return (this.input ??= new ReadBuffer(ReadSlab.of(this.handle.runtime)))
   }
 
   /** @internal */
@@ -58,9 +100,14 @@ export class Stream implements WritableState {
     return this.buffer === null ? 0 : this.buffer.bytes
   }
 
+  /** Bytes that have come and are kept until they are read: what the last read of a frame left over, or `unread`. */
+  get bufferedInput(): number {
+    return this.input === null ? 0 : this.input.length
+  }
+
   /**
-   * Waits for data and reads some into `into`, as much as is there and fits. Gives the number of bytes; 0 means that the
-   * peer has finished. On cancel nothing has been read.
+   * Waits for data and reads some into `into`, as much as is there and fits; what is buffered comes first. Gives the number of
+   * bytes; 0 means that the peer has finished. On cancel nothing has been read.
    *
    * Errors: `ClosedError`, `BusyError` (a second reader), system errors such as `ECONNRESET`; `ERR_INVALID_ARG_TYPE`, and
    * `ERR_INVALID_ARG_VALUE` for an empty `into`, for which 0 would mean two things.
@@ -89,9 +136,97 @@ export class Stream implements WritableState {
   /** One system call now: bytes read, 0 = the peer has finished, null = nothing is there. Errors as for `read`. */
   tryRead(into: Uint8Array): number | null {
     checkBuffer(into)
-    if (this.handle.reader !== null) throw new BusyError('reading from this connection')
-    const received = receive(this, into, into.length)
+    checkReader(this, null)
+    if (this.bufferedInput > 0) return this.received.takeInto(into)
+    const received = receive(this, into, 0, into.length)
     return received === WOULD_BLOCK ? null : received
+  }
+
+  /**
+   * Waits for `n` bytes and gives them, in a buffer of its own. On cancel nothing is lost: what has come is read next.
+   *
+   * Errors: `UnexpectedEndError` (`ERR_COREACTOR_UNEXPECTED_END`) when the peer has finished before; what has come can
+   * still be read. `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`; otherwise as for `read`.
+   *
+   * @example
+   * const header = yield* connection.readExactly(4)
+   * const body = yield* connection.readExactly(header.readUInt32BE())
+   */
+  readExactly(n: number): Op<Buffer> {
+    checkInteger('n', n, 0, MAX_READ)
+    return new ReadExactly(this, n)
+  }
+
+  /**
+   * Waits for `delimiter` (text as UTF-8, bytes, or one byte) and gives everything up to it and with it, in a buffer of
+   * its own; null when the peer has finished and nothing is left. On cancel nothing is lost.
+   *
+   * Errors: `LimitError` (`ERR_COREACTOR_LIMIT`) when more than `limit` bytes come before it: nothing has been taken, so
+   * read on with a higher limit, take what is there with `readSome`, or drop it with `skipUntil`. `UnexpectedEndError`
+   * when the peer has finished in the middle; what has come can still be read. Otherwise as for `readExactly`.
+   *
+   * @example
+   * const head = yield* connection.readUntil('\r\n\r\n', { limit: 8192 })
+   */
+  readUntil(delimiter: string | Uint8Array | number, options?: LimitOptions): Op<Buffer | null> {
+    const limit = options?.limit ?? DEFAULT_LIMIT
+    checkLimit(limit)
+    return new ReadUntil(this, delimiterOf(delimiter), limit)
+  }
+
+  /**
+   * Waits for a line and gives it as text, without its `\n` or `\r\n`; the last line needs none. Null when the peer has
+   * finished and nothing is left. `limit` counts the bytes of the line without its end. On cancel nothing is lost.
+   *
+   * Errors: `LimitError`, as for `readUntil`; `ERR_INVALID_ARG_VALUE` for another encoding; otherwise as for `read`.
+   *
+   * @example
+   * for (let line; (line = yield* connection.readLine()) !== null; ) handle(line)
+   */
+  readLine(options?: ReadLineOptions): Op<string | null> {
+    const limit = options?.limit ?? DEFAULT_LIMIT
+    const encoding = options?.encoding ?? 'utf8'
+    checkLimit(limit)
+    checkEncoding(encoding)
+    return new ReadLine(this, limit, encoding)
+  }
+
+  /**
+   * Drops everything up to `delimiter` and with it, however long that is, holding none of it; true when it was found,
+   * false when the peer has finished before. On cancel what has been dropped is gone: called again, it goes on.
+   * Errors as for `read`; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for an empty one.
+   *
+   * @example
+   * yield* connection.skipUntil('\n')
+   */
+  skipUntil(delimiter: string | Uint8Array | number): Op<boolean> {
+    return new SkipUntil(this, delimiterOf(delimiter))
+  }
+
+  /**
+   * Waits for `n` bytes and gives them, and they will be read again; fewer only when the peer has finished. Errors as for
+   * `readExactly`, but for the end.
+   *
+   * @example
+   * const secure = (yield* connection.peek(1))[0] === 0x16
+   */
+  peek(n: number): Op<Buffer> {
+    checkInteger('n', n, 0, MAX_READ)
+    return new Peek(this, n)
+  }
+
+  /**
+   * Puts `bytes`, a copy of them, before everything that is read next: what was read too much, or was never received.
+   * Errors: `ClosedError`, `BusyError` (a task waits in a read), `ERR_INVALID_ARG_TYPE`.
+   *
+   * @example
+   * const chunk = yield* connection.readSome()
+   * if (chunk !== null) connection.unread(chunk.subarray(1))
+   */
+  unread(bytes: Uint8Array): void {
+    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'a Uint8Array', bytes)
+    checkReader(this, null)
+    if (bytes.length > 0) this.received.unread(bytes)
   }
 
   /**
@@ -149,12 +284,25 @@ export class Stream implements WritableState {
   }
 
   /**
-   * Sends what was written, then closes. Who is waiting on this stream gets `ClosedError`. Idempotent. On cancel, and in
-   * a cancelled scope, the fd is freed all the same, with a reset if the peer would miss some of what was written; then
-   * `Cancelled` is thrown. Errors: a write error that nobody has seen yet.
+   * Sends what was written, then closes. Who is waiting on this stream gets `ClosedError`. Idempotent.
+   *
+   * A socket that is closed while the peer is still sending answers with a reset, which can destroy the reply that is on
+   * its way. So if something is unread by then, and something was written, the write side is ended first, and what comes
+   * is thrown away until the peer ends, too: for at most 2 seconds, and at most 16 MiB. What has not come yet cannot be
+   * seen: where a peer may still be sending, as after an error in the middle of an upload, give `linger`.
+   *
+   * On cancel, and in a cancelled scope, the fd is freed all the same, with a reset if the peer would miss some of what
+   * was written; then `Cancelled` is thrown. Errors: a write error that nobody has seen yet; `ERR_INVALID_ARG_TYPE`,
+   * `ERR_OUT_OF_RANGE` (NaN).
+   *
+   * @example
+   * yield* connection.write('HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n')
+   * yield* connection.close({ linger: 5000 })
    */
-  close(): Op<void> {
-    return new Close(this)
+  close(options?: StreamCloseOptions): Op<void> {
+    const linger = options?.linger
+    if (linger !== undefined) checkMilliseconds('options.linger', linger)
+    return new Close(this, linger)
   }
 
   /** Closes at once: what was written is dropped, and a TCP peer gets a reset. Idempotent. */
