@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // See vitest.long.config.ts.
+    exclude: ['test/long/**'],
     setupFiles: ['test/setup.ts'],
     pool: 'forks',
     // The machine has two cores, and some tests count this process's fds.
