@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import {
   Cancelled,
   checkpoint,
+  Event,
   interval,
   moveOnAfter,
   now,
@@ -291,13 +292,14 @@ onEveryKernel('shield', (kernel) => {
   it('holds back a cancellation that comes while it runs, from its tasks, too', async () => {
     const log: string[] = []
     await kernel.run(function* () {
+      const gate = new Event()
       const task = spawn(function* () {
         yield* shield(function* (tasks) {
           tasks.spawn(function* () {
-            yield* sleep(2)
+            yield* gate.wait()
             log.push('child')
           })
-          yield* sleep(2)
+          yield* gate.wait()
           log.push(`body, cancelled: ${tasks.cancelled}`)
         })
         yield* checkpoint()
@@ -305,6 +307,7 @@ onEveryKernel('shield', (kernel) => {
       })
       yield* allParked()
       task.cancel()
+      gate.set()
       yield* caught(() => task)
     })
     expect(log.sort()).toEqual(['body, cancelled: false', 'child'])
@@ -405,10 +408,11 @@ onEveryKernel('shield', (kernel) => {
   it('cancelling a task twice, the second time inside its shield and its timeout, changes nothing', async () => {
     await kernel.run(function* () {
       const log: string[] = []
+      const gate = new Event()
       const task: Task<void> = spawn(function* () {
         yield* timeout(1e6, () =>
           shield(function* () {
-            yield* sleep(1)
+            yield* gate.wait()
             task.cancel('from inside')
             yield* sleep(1)
             log.push('shielded')
@@ -420,6 +424,7 @@ onEveryKernel('shield', (kernel) => {
       })
       yield* allParked()
       task.cancel('first')
+      gate.set()
       const error = yield* caught(() => task)
       expect([...log, (error.cause as Cancelled).reason]).toEqual(['shielded', 'left the shield', 'first'])
       expect(earliest()).toBe(Infinity)

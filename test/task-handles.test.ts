@@ -5,6 +5,7 @@ import {
   Cancelled,
   checkpoint,
   currentTask,
+  Event,
   op,
   scope,
   ScopeError,
@@ -49,13 +50,15 @@ onEveryKernel('a task', (kernel) => {
   it('tells its state, its outcome and its parent', async () => {
     await kernel.run(function* main() {
       const me = currentTask() as Task
+      const gate = new Event()
       const returned = spawn(function* () {
-        yield* sleep(1)
+        yield* gate.wait()
         return spawn(function* () {})
       })
       expect([returned.state, returned.outcome]).toEqual(['ready', null])
       yield* checkpoint()
       expect([returned.state, returned.outcome]).toEqual(['parked', null])
+      gate.set()
       // In the same scope: a sibling.
       expect((yield* returned).parent).toBe(me)
       expect([returned.state, returned.outcome]).toEqual(['ended', 'returned'])
@@ -118,8 +121,9 @@ onEveryKernel('a task', (kernel) => {
 
   it('cancelling a join leaves the joined task alone', async () => {
     await kernel.run(function* () {
+      const gate = new Event()
       const task = spawn(function* () {
-        yield* sleep(2)
+        yield* gate.wait()
         return 'unharmed'
       })
       const joining = spawn(function* () {
@@ -128,6 +132,7 @@ onEveryKernel('a task', (kernel) => {
       yield* allParked()
       joining.cancel()
       yield* caught(() => joining)
+      gate.set()
       expect(yield* task).toBe('unharmed')
     })
   })
@@ -140,7 +145,8 @@ onEveryKernel('a task', (kernel) => {
 
   it('many may wait for one end, and those that gave up are not told', async () => {
     await kernel.run(function* () {
-      const task = spawn(() => sleep(2))
+      const gate = new Event()
+      const task = spawn(() => gate.wait())
       const joining = Array.from({ length: 5 }, (_, i) =>
         spawn(function* () {
           yield* task
@@ -150,6 +156,7 @@ onEveryKernel('a task', (kernel) => {
       yield* allParked()
       joining[1]?.cancel()
       joining[3]?.cancel()
+      gate.set()
       yield* task
       yield* allParked()
       expect(joining.map(({ outcome }) => outcome)).toEqual(['returned', 'cancelled', 'returned', 'cancelled', 'returned'])
@@ -277,15 +284,17 @@ onEveryKernel('start', (kernel) => {
   it('completes with what the task reports, which then goes on by itself', async () => {
     await kernel.run(function* () {
       const log: string[] = []
+      const gate = new Event()
       const value = yield* start(function* server(started: (port: number) => void, name: string) {
         yield* sleep(1)
         started(7000)
-        yield* sleep(1)
+        yield* gate.wait()
         log.push(`${name} has ended`)
       }, 'server')
       expectTypeOf(value).toEqualTypeOf<number>()
       expect([value, ...log]).toEqual([7000])
-      yield* sleep(3)
+      gate.set()
+      yield* allParked()
       expect(log).toEqual(['server has ended'])
     })
   })
