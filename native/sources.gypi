@@ -4,6 +4,11 @@
   'variables': {
     'core_sources': [
       'core/address.cc',
+      'core/blocking_pool.cc',
+      'core/jobs/file.cc',
+      'core/jobs/lookup.cc',
+      'core/jobs/reverse.cc',
+      'core/outbox.cc',
       'core/fd_ledger.cc',
       'core/socket.cc',
     ],
@@ -12,12 +17,14 @@
       'core/descriptor_linux.cc',
       'core/poller_epoll.cc',
       'core/socket_linux.cc',
+      'core/thread_name_linux.cc',
     ],
     'node_sources': [
       'node/addon.cc',
       'node/descriptor_bindings.cc',
       'node/driver.cc',
       'node/driver_binding.cc',
+      'node/job_bindings.cc',
       'node/socket_bindings.cc',
     ],
   },

@@ -16,7 +16,8 @@ const TABLE: Record<string, readonly string[]> = {
   reactor: ['kernel'],
   runtime: ['task', 'time', 'reactor', 'kernel'],
   io: ['runtime', 'sync'],
-  net: ['io'],
+  blocking: ['io'],
+  net: ['io', 'blocking'],
   testing: ['net']
 }
 
@@ -24,6 +25,7 @@ const TABLE: Record<string, readonly string[]> = {
 const BUILTINS: Record<string, readonly string[]> = {
   kernel: ['node:fs', 'node:module', 'node:url', 'node:os', 'node:util'],
   runtime: ['node:async_hooks'],
+  blocking: ['node:fs', 'node:net', 'node:url', 'node:util'],
   net: ['node:net']
 }
 

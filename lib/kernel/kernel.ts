@@ -42,6 +42,15 @@ export interface UnixAddress {
 
 export type AnyAddress = SocketAddress | UnixAddress
 
+/** A blocking call, for a thread of the pool to make. */
+export type Job =
+  /** Result: FSTAT_NUMBERS numbers, see `takeResult`. */
+  | { readonly kind: 'fstat'; readonly fd: number }
+  /** By the system's resolver; `family` 0 is any, `flags` are `AI_*`. Result: an array of addresses, none twice. */
+  | { readonly kind: 'lookup'; readonly host: string; readonly family: 0 | 4 | 6; readonly flags: number }
+  /** The name of an address and of a port, or the number of what has none. Result: both, as strings. */
+  | { readonly kind: 'reverse'; readonly address: string; readonly port: number }
+
 export interface Kernel {
   /** The batch of the current turn. One array for the kernel's life; no object is made per event. */
   readonly events: Events
@@ -69,6 +78,22 @@ export interface Kernel {
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number
   /** Forgets `fd`; call it before closing the fd. Not being watched is success. EBADF: somebody else has closed it. */
   remove(fd: number): number
+
+  // Blocking jobs, in threads ------------------------------------------------------------------------------------
+
+  /**
+   * Has a thread make a blocking call. Its end is an event of `COMPLETED` for `(slot, generation)`, whose result is >= 0,
+   * `-errno`, or below -3000 an error of the resolver under libuv's number. Jobs that may hang for long, as lookups do,
+   * never take more than half of the threads. Gives the job's id; EAGAIN when too many of this kernel's have not ended.
+   */
+  submit(job: Job, slot: number, generation: number): number
+  /**
+   * Takes a job that has not been begun out of the queue: 1, and no event will come. One that has been begun goes on: 0,
+   * and the event will come; with `abandon` it is forgotten, 1, and what it finds is freed.
+   */
+  cancelJob(id: number, abandon: boolean): number
+  /** What a job that has succeeded has found, once; numbers are written into `into`, which is given back then. */
+  takeResult(id: number, into?: Float64Array): unknown
 
   // Clock and entropy --------------------------------------------------------------------------------------------
 

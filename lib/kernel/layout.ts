@@ -14,6 +14,8 @@ export const WRITE_CLOSED = 1 << 4
 export const ERROR = 1 << 5
 /** The deadline that the turn asked for has passed. Its slot is CLOCK_SLOT. */
 export const CLOCK = 1 << 6
+/** A job has ended: EVENT_RESULT is what it returned, >= 0 or a negative error. */
+export const COMPLETED = 1 << 7
 
 /** Modes of `Kernel.add`. */
 export const EDGE = 0
@@ -41,6 +43,12 @@ export const CONTROL_INTS = 4
 export const CONTROL_DISPATCHING = 0
 export const CONTROL_REQUESTED = 1
 
+/** Kinds of blocking jobs, and how many numbers a job of FSTAT finds. See `Kernel.submit`. */
+export const JOB_FSTAT = 0
+export const JOB_LOOKUP = 1
+export const JOB_REVERSE = 2
+export const FSTAT_NUMBERS = 13
+
 /** `how` of `Kernel.shutdown`. */
 export const SHUT_READ = 0
 export const SHUT_WRITE = 1
@@ -62,7 +70,11 @@ export const SocketOption = {
   /** Seconds to linger in close, 0 = close with a reset, -1 = off. */
   LINGER: 10,
   /** Read only: the pending error as a positive errno, and clears it. */
-  ERROR: 11
+  ERROR: 11,
+  /** The first data go with the connection request, where the server has given a cookie for it. Before `connect`. */
+  FAST_OPEN_CONNECT: 12,
+  /** `bind` to port 0 leaves the choice of a port to `connect`, which can use one for several peers. */
+  BIND_ADDRESS_NO_PORT: 13
 } as const
 
 /** The values both sides must agree on, under the names the addon exports them by. */
@@ -74,6 +86,11 @@ export const LAYOUT: Readonly<Record<string, number>> = {
   WRITE_CLOSED,
   ERROR,
   CLOCK,
+  COMPLETED,
+  JOB_FSTAT,
+  JOB_LOOKUP,
+  JOB_REVERSE,
+  FSTAT_NUMBERS,
   EDGE,
   ONE_SHOT,
   CLOCK_SLOT,

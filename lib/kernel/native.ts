@@ -4,8 +4,16 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import type { AnyAddress, Kernel, SocketFamily, SocketType, Turn } from './kernel.js'
-import { assertLayout, CONTROL_DISPATCHING, CONTROL_INTS, CONTROL_REQUESTED } from './layout.js'
+import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn } from './kernel.js'
+import {
+  assertLayout,
+  CONTROL_DISPATCHING,
+  CONTROL_INTS,
+  CONTROL_REQUESTED,
+  JOB_FSTAT,
+  JOB_LOOKUP,
+  JOB_REVERSE
+} from './layout.js'
 
 /** One per `open`: poller, clock, and the handles in the host loop (`native/node/driver.h`). */
 interface Driver {
@@ -16,6 +24,9 @@ interface Driver {
   unref(): void
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number
   remove(fd: number): number
+  submit(kind: number, slot: number, generation: number, ...args: (number | string)[]): number
+  cancelJob(id: number, abandon: boolean): number
+  takeResult(id: number, into?: Float64Array): unknown
   close(): void
 }
 
@@ -64,6 +75,17 @@ function loadAddon(): Addon {
   return addon
 }
 
+function submit(driver: Driver, job: Job, slot: number, generation: number): number {
+  switch (job.kind) {
+    case 'fstat':
+      return driver.submit(JOB_FSTAT, slot, generation, job.fd)
+    case 'lookup':
+      return driver.submit(JOB_LOOKUP, slot, generation, job.host, job.family, job.flags)
+    case 'reverse':
+      return driver.submit(JOB_REVERSE, slot, generation, job.address, job.port)
+  }
+}
+
 /** Opens the operating system for this thread. Throws if the addon is missing or was built from other sources. */
 export function nativeKernel(): Kernel {
   const addon = loadAddon()
@@ -108,6 +130,9 @@ export function nativeKernel(): Kernel {
     unref: () => opened().unref(),
     add: (fd, interest, mode, slot, generation) => opened().add(fd, interest, mode, slot, generation),
     remove: (fd) => opened().remove(fd),
+    submit: (job, slot, generation) => submit(opened(), job, slot, generation),
+    cancelJob: (id, abandon) => opened().cancelJob(id, abandon),
+    takeResult: (id, into) => opened().takeResult(id, into),
     now: addon.now,
     entropy: addon.entropy,
     socket: addon.socket,

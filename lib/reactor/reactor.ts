@@ -12,17 +12,19 @@ import {
   EVENT_GENERATION,
   EVENT_INTS,
   EVENT_READINESS,
+  EVENT_RESULT,
   EVENT_SLOT,
   FIRST_SLOT,
   READABLE,
   WRITABLE
 } from '../kernel/layout.js'
+import type { Completion } from './completion.js'
 import type { Registration } from './registration.js'
 
 export class Reactor {
   private readonly kernel: Kernel
   /** Indexed by slot. The kernel's own slots stay null: their events only begin a turn. */
-  private readonly registrations: (Registration | null)[] = new Array<Registration | null>(FIRST_SLOT).fill(null)
+  private readonly registrations: (Registration | Completion | null)[] = new Array<null>(FIRST_SLOT).fill(null)
   /** Indexed by slot: 32-bit, bumped when the slot is freed. */
   private readonly generations: number[] = new Array<number>(FIRST_SLOT).fill(0)
   private readonly freeSlots: number[] = []
@@ -38,7 +40,7 @@ export class Reactor {
     this.firstGeneration = firstGeneration | 0
   }
 
-  /** How many fds are watched. */
+  /** How many fds are watched, and jobs expected to end. */
   get size(): number {
     return this.registrations.length - FIRST_SLOT - this.freeSlots.length
   }
@@ -95,13 +97,21 @@ export class Reactor {
     before.lost()
   }
 
-  private free(registration: Registration): void {
-    const { slot } = registration
-    registration.slot = -1
-    this.registrations[slot] = null
-    // Wraps at 32 bits, as the event record does.
-    this.generations[slot] = ((this.generations[slot] as number) + 1) | 0
-    this.freeSlots.push(slot)
+  /** Gives a job's end a slot: the kernel reports it with that, and `generation`. */
+  expect(completion: Completion): void {
+    const slot = this.freeSlots.pop() ?? this.registrations.length
+    this.registrations[slot] = completion
+    this.generations[slot] ??= this.firstGeneration
+    completion.slot = slot
+  }
+
+  generation(slot: number): number {
+    return this.generations[slot] as number
+  }
+
+  /** The job has ended, or its end is of no interest any more: an event of it that is on its way finds nobody. */
+  forget(completion: Completion): void {
+    if (completion.slot >= 0) this.free(completion)
   }
 
   /** Hands out the first `count` events of the kernel's batch. Runs no task: it only makes them ready. */
@@ -112,7 +122,16 @@ export class Reactor {
       const registration = this.registrations[slot]
       if (registration === null || registration === undefined) continue
       if (this.generations[slot] !== events[at + EVENT_GENERATION]) continue
-      registration.deliver(events[at + EVENT_READINESS] as number)
+      registration.deliver(events[at + EVENT_READINESS] as number, events[at + EVENT_RESULT] as number)
     }
+  }
+
+  private free(held: Registration | Completion): void {
+    const { slot } = held
+    held.slot = -1
+    this.registrations[slot] = null
+    // Wraps at 32 bits, as the event record does.
+    this.generations[slot] = ((this.generations[slot] as number) + 1) | 0
+    this.freeSlots.push(slot)
   }
 }

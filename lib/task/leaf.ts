@@ -41,6 +41,16 @@ export abstract class Leaf<T> implements Op<T>, Waiter {
   }
 
   /**
+   * Called when the scope of the parked task is cancelled: `disarm`, if that is possible. False: the wait goes on, and
+   * cancellation comes with the next operation. To be overridden by what finds out only now whether it can be called off.
+   */
+  callOff(): boolean {
+    if (this.committed) return false
+    this.disarm()
+    return true
+  }
+
+  /**
    * The scope was cancelled before the first attempt, and it will not happen. For what must be done all the same: freeing
    * something.
    */

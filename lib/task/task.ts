@@ -202,11 +202,11 @@ export class Task<T = unknown> implements Op<T> {
       if (retract && !leaf.committed && leaf.retract()) this.phase = CANCELLING
       return
     }
-    if (this.phase !== PARKED || leaf.committed) return
+    if (this.phase !== PARKED) return
     // First: calling a wait off may wake whoever waits there, as closing an fd does.
     this.phase = CANCELLING
-    leaf.disarm()
-    this.scheduler.enqueue(this)
+    if (leaf.callOff()) this.scheduler.enqueue(this)
+    else this.phase = PARKED
   }
 
   /** @internal The error with which the operation that runs now ends. Made inside it, so that it has its stack. */

@@ -10,18 +10,21 @@ import {
   EBADF,
   ECONNREFUSED,
   EEXIST,
+  EHOSTUNREACH,
   EINPROGRESS,
   EINVAL,
   EISCONN,
   ENOTCONN,
   EOPNOTSUPP
 } from '../kernel/errno.js'
-import type { AnyAddress, Kernel, SocketFamily, SocketType, Turn } from '../kernel/kernel.js'
+import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn } from '../kernel/kernel.js'
 import {
   BATCH_CAPACITY,
+  COMPLETED,
   EVENT_GENERATION,
   EVENT_INTS,
   EVENT_READINESS,
+  EVENT_RESULT,
   EVENT_SLOT,
   ONE_SHOT,
   PRIORITY,
@@ -32,6 +35,8 @@ import {
 } from '../kernel/layout.js'
 import { randomFrom } from '../task/random.js'
 import { checkInteger, checkMilliseconds, outOfRange } from '../task/validate.js'
+import { Agenda } from './agenda.js'
+import { MemoryJobs, type MemoryNames } from './memory-jobs.js'
 import { MemorySocket } from './memory-socket.js'
 
 export interface MemoryKernelOptions {
@@ -39,6 +44,22 @@ export interface MemoryKernelOptions {
   capacity?: number | undefined
   /** Where the kernel's entropy begins; 1 by default. The order of tasks has a seed of its own: `seed` of `run`. */
   seed?: number | undefined
+  /** What lookups find; what is not there is ENOTFOUND. */
+  names?: MemoryNames | undefined
+  /** Blocking jobs that run at a time; no limit by default. */
+  threads?: number | undefined
+  /** Addresses that do not answer at once. */
+  network?: Readonly<Record<string, MemoryRoute>> | undefined
+}
+
+/** How a host is reached. */
+export interface MemoryRoute {
+  /** Virtual milliseconds until it answers a request for a connection; Infinity: it never does. */
+  readonly delay?: number | undefined
+  /** There is no way to it: EHOSTUNREACH, after the delay; at once, from `connect` itself, without one. */
+  readonly unreachable?: boolean | undefined
+  /** It answers that nobody listens, whoever does. */
+  readonly refuses?: boolean | undefined
 }
 
 interface Watch {
@@ -118,16 +139,29 @@ export class MemoryKernel implements Kernel {
   private requested = false
   private immediate: NodeJS.Immediate | null = null
 
-  constructor({ capacity = 64 * 1024, seed = 1 }: MemoryKernelOptions = {}) {
+  private readonly agenda = new Agenda()
+  private readonly jobs: MemoryJobs
+  private readonly network: Readonly<Record<string, MemoryRoute>>
+
+  constructor(options: MemoryKernelOptions = {}) {
+    const { capacity = 64 * 1024, seed = 1, names = {}, threads = Infinity, network = {} } = options
     checkInteger('options.capacity', capacity, 1, Number.MAX_SAFE_INTEGER)
     checkInteger('options.seed', seed, 0, 0xffff_ffff)
     this.capacity = capacity
     this.random = randomFrom(seed)
+    this.network = network
+    const soon = (): void => this.schedule()
+    this.jobs = new MemoryJobs(names, threads, this.agenda, () => this.time, soon)
   }
 
   /** Sockets that are open: 0 when nothing has leaked. */
   get openSockets(): number {
     return this.sockets.size
+  }
+
+  /** Jobs that have not ended, and results that nobody has taken: 0 when nothing has leaked. */
+  get openJobs(): number {
+    return this.jobs.size
   }
 
   open(turn: Turn): void {
@@ -189,6 +223,18 @@ export class MemoryKernel implements Kernel {
     return this.sockets.has(fd) ? 0 : EBADF
   }
 
+  submit(job: Job, slot: number, generation: number): number {
+    return this.jobs.submit(job, slot, generation)
+  }
+
+  cancelJob(id: number, abandon: boolean): number {
+    return this.jobs.cancel(id, abandon)
+  }
+
+  takeResult(id: number): unknown {
+    return this.jobs.take(id)
+  }
+
   socket(family: SocketFamily, type: SocketType = 'stream'): number {
     if (typeof family === 'number') return EAFNOSUPPORT
     if (type !== 'stream') return EOPNOTSUPP
@@ -231,16 +277,28 @@ export class MemoryKernel implements Kernel {
     if (socket.state.kind !== 'fresh') return EISCONN
     if (socket.local.family !== 'Unix' && socket.local.port === 0) socket.local = this.withPort({ ...address, port: 0 } as AnyAddress)
     socket.remote = address
+    const { delay = 0, unreachable = false, refuses = false } = (address.family === 'Unix' ? undefined : this.network[address.address]) ?? {}
+    if (unreachable && delay === 0) return EHOSTUNREACH
+    socket.state = { kind: 'connecting' }
+    const answer = (): void => this.answer(socket, address, unreachable ? EHOSTUNREACH : refuses ? ECONNREFUSED : 0)
+    if (delay === 0) answer()
+    else if (delay < Infinity) this.agenda.add(this.time + delay, answer)
+    return EINPROGRESS
+  }
+
+  /** The request for a connection has arrived where it went, and is refused with `error` if that is not 0. */
+  private answer(socket: MemorySocket, address: AnyAddress, error: number): void {
+    // Closed meanwhile.
+    if (socket.state.kind !== 'connecting') return
     const listener = this.listeners.get(nameOf(address))
-    if (listener === undefined || listener.state.kind !== 'listening') {
+    if (error !== 0 || listener === undefined || listener.state.kind !== 'listening') {
       socket.state = { kind: 'refused' }
-      socket.pendingError = ECONNREFUSED
+      socket.pendingError = error !== 0 ? error : ECONNREFUSED
+      socket.changed()
     } else {
-      socket.state = { kind: 'connecting' }
       listener.state.queue.push(socket)
       this.admit(listener)
     }
-    return EINPROGRESS
   }
 
   accept(fd: number): number {
@@ -418,14 +476,18 @@ export class MemoryKernel implements Kernel {
   private step(): void {
     const { turn } = this
     if (turn === null) return
-    const count = this.collect()
+    this.agenda.run(this.time)
+    let count = this.collect()
     if (count === 0 && !this.requested && this.deadline > this.time) {
-      if (this.deadline === Infinity) return
-      this.time = this.deadline
+      const next = Math.min(this.deadline, this.agenda.next)
+      if (next === Infinity) return
+      this.time = next
+      this.agenda.run(next)
+      count = this.collect()
     }
     this.requested = false
     this.deadline = turn(count)
-    if (this.changed.size > 0 || this.deadline < Infinity) this.schedule()
+    if (this.changed.size > 0 || this.jobs.ended.length > 0 || Math.min(this.deadline, this.agenda.next) < Infinity) this.schedule()
   }
 
   /** Writes the batch: what has changed and is ready now, as epoll reports it. */
@@ -437,11 +499,21 @@ export class MemoryKernel implements Kernel {
       const readiness = watch.socket.readiness & (watch.interest | ~DIRECTIONS)
       if (readiness === 0) continue
       if (watch.mode === ONE_SHOT) this.unwatch(watch)
-      const at = count++ * EVENT_INTS
-      this.events[at + EVENT_SLOT] = watch.slot
-      this.events[at + EVENT_GENERATION] = watch.generation
-      this.events[at + EVENT_READINESS] = readiness
+      this.report(count++, watch, readiness, 0)
+    }
+    while (count < BATCH_CAPACITY) {
+      const ended = this.jobs.ended.shift()
+      if (ended === undefined) break
+      this.report(count++, ended, COMPLETED, ended.result)
     }
     return count
+  }
+
+  private report(index: number, token: { slot: number; generation: number }, readiness: number, result: number): void {
+    const at = index * EVENT_INTS
+    this.events[at + EVENT_SLOT] = token.slot
+    this.events[at + EVENT_GENERATION] = token.generation
+    this.events[at + EVENT_READINESS] = readiness
+    this.events[at + EVENT_RESULT] = result
   }
 }

@@ -28,6 +28,8 @@ constexpr uint32_t kReadClosed = 1u << 3;
 constexpr uint32_t kWriteClosed = 1u << 4;
 constexpr uint32_t kError = 1u << 5;
 constexpr uint32_t kClock = 1u << 6;
+// A job has ended: Event::result is what it returned.
+constexpr uint32_t kCompleted = 1u << 7;
 
 // The directions of kReadable, kWritable and kPriority that are asked for.
 struct Interest {

@@ -8,6 +8,19 @@
 
 namespace coreactor {
 
+// Wakes a poller from any thread, and goes on doing nothing once that is gone.
+class Waker {
+ public:
+  Waker() = default;
+  explicit Waker(OwnedFd fd) : fd_(std::move(fd)) {}
+  // Makes the poller's Wait report an event of kWakeSlot.
+  Status Wake() const;
+
+ private:
+  // A duplicate of the poller's own.
+  OwnedFd fd_;
+};
+
 // A Poller never interprets a Token, and never owns or closes a watched fd.
 class Poller {
  public:
@@ -23,8 +36,10 @@ class Poller {
   Status Remove(int fd);
   // Up to `capacity` events, waiting at most `timeout_ms` for the first (-1: for ever). How many.
   Result<size_t> Wait(Event* out, size_t capacity, int timeout_ms);
-  // Makes Wait report an event of kWakeSlot. From any thread.
+  // Makes Wait report an event of kWakeSlot. From any thread, while this poller lives.
   Status Wake();
+  // The same for a thread that may outlive it.
+  Result<Waker> NewWaker() const;
   // Readable whenever Wait(.., 0) could return events, so that another queue can watch this one.
   int fd() const { return queue_.get(); }
 

@@ -1,4 +1,5 @@
 // Poller over epoll(7).
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -54,6 +55,13 @@ int MillisecondsUntil(int64_t deadline) {
   return static_cast<int>((left + kNanosecondsPerMillisecond - 1) / kNanosecondsPerMillisecond);
 }
 
+Status WakeThrough(int eventfd) {
+  // Never read: edge-triggered, an eventfd reports every write (eventfd_write wakes its queue
+  // whatever the count was). EAGAIN would need 2^64 - 2 of them.
+  const uint64_t one = 1;
+  return StatusOf(Call([&] { return write(eventfd, &one, sizeof(one)); }));
+}
+
 }  // namespace
 
 Result<Poller> Poller::Create() {
@@ -104,11 +112,14 @@ Result<size_t> Poller::Wait(Event* out, size_t capacity, int timeout_ms) {
   return static_cast<size_t>(count);
 }
 
-Status Poller::Wake() {
-  // Never read: edge-triggered, an eventfd reports every write (eventfd_write wakes its queue
-  // whatever the count was). EAGAIN would need 2^64 - 2 of them.
-  const uint64_t one = 1;
-  return StatusOf(Call([&] { return write(wake_.get(), &one, sizeof(one)); }));
+Status Poller::Wake() { return WakeThrough(wake_.get()); }
+
+Result<Waker> Poller::NewWaker() const {
+  const int copy = Call([&] { return fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0); });
+  if (copy < 0) return StatusOf(copy);
+  return Waker(OwnedFd(copy));
 }
+
+Status Waker::Wake() const { return WakeThrough(fd_.get()); }
 
 }  // namespace coreactor

@@ -26,8 +26,10 @@ enum class SocketOption : int {
   kReceiveBuffer = 9,
   kLinger = 10,
   kPendingError = 11,
+  kFastOpenConnect = 12,
+  kBindAddressNoPort = 13,
 };
-constexpr int kSocketOptions = 12;
+constexpr int kSocketOptions = 14;
 
 constexpr int kShutRead = 0;
 constexpr int kShutWrite = 1;

@@ -49,6 +49,10 @@ OptionName NameOf(SocketOption option) {
       return {SOL_SOCKET, SO_LINGER};
     case SocketOption::kPendingError:
       return {SOL_SOCKET, SO_ERROR};
+    case SocketOption::kFastOpenConnect:
+      return {IPPROTO_TCP, TCP_FASTOPEN_CONNECT};
+    case SocketOption::kBindAddressNoPort:
+      return {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT};
   }
   return {-1, -1};
 }

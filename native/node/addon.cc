@@ -6,6 +6,7 @@
 #include "descriptor_bindings.h"
 #include "driver.h"
 #include "driver_binding.h"
+#include "job_bindings.h"
 #include "socket_bindings.h"
 
 namespace coreactor {
@@ -29,6 +30,11 @@ Napi::Object Layout(Napi::Env env) {
   set("WRITE_CLOSED", kWriteClosed);
   set("ERROR", kError);
   set("CLOCK", kClock);
+  set("COMPLETED", kCompleted);
+  set("JOB_FSTAT", static_cast<uint32_t>(JobKind::kFstat));
+  set("JOB_LOOKUP", static_cast<uint32_t>(JobKind::kLookup));
+  set("JOB_REVERSE", static_cast<uint32_t>(JobKind::kReverse));
+  set("FSTAT_NUMBERS", kFstatNumbers);
   set("EDGE", static_cast<uint32_t>(Mode::kEdge));
   set("ONE_SHOT", static_cast<uint32_t>(Mode::kOneShot));
   set("CLOCK_SLOT", kClockSlot);
@@ -61,6 +67,8 @@ Napi::Object Layout(Napi::Env env) {
   option("OPTION_RECEIVE_BUFFER", SocketOption::kReceiveBuffer);
   option("OPTION_LINGER", SocketOption::kLinger);
   option("OPTION_ERROR", SocketOption::kPendingError);
+  option("OPTION_FAST_OPEN_CONNECT", SocketOption::kFastOpenConnect);
+  option("OPTION_BIND_ADDRESS_NO_PORT", SocketOption::kBindAddressNoPort);
   return layout;
 }
 

@@ -58,6 +58,9 @@ Status Driver::Start(uv_loop_t* loop) {
   Result<Clock> clock = Clock::Create(poller_);
   if (!clock.ok()) return clock.status();
   clock_ = std::move(clock.value());
+  Result<Waker> waker = poller_.NewWaker();
+  if (!waker.ok()) return waker.status();
+  outbox_ = Outbox::Create(BlockingPool::OfProcess(), std::move(waker.value()));
 
   const int watched = uv_poll_init(loop, &readable_, poller_.fd());
   if (watched < 0) return Status::Errno(-watched);
@@ -116,6 +119,8 @@ void Driver::set_on_closed(void (*on_closed)(void*), void* data) {
 void Driver::Close() {
   if (closing_) return;
   closing_ = true;
+  // Jobs that are queued are not begun any more, and those that run end for nobody.
+  if (outbox_ != nullptr) outbox_->Close();
   // Inside a turn the references are still in use: Dispatch releases them when it has come back.
   if (!dispatching_) ReleaseReferences();
   CloseHandles();
@@ -186,13 +191,12 @@ void Driver::TakeTurns() {
   bool asked_for = false;
   for (int round = 0; round < kMostRounds; round++) {
     // A turn that was only asked for, by the microtasks of the one before, is not worth asking the
-    // kernel again. What fails this time is reported again: libuv's poll is level-triggered.
-    const Result<size_t> waited =
-        asked_for ? Result<size_t>(0) : poller_.Wait(events_, kBatchCapacity, 0);
+    // kernel again.
+    const size_t count = asked_for ? 0 : FillBatch();
     requested_ = false;
     control_[kControlRequested] = 0;
     control_[kControlDispatching] = 1;
-    const bool alive = CallTurn(waited.ok() ? waited.value() : 0, &when);
+    const bool alive = CallTurn(count, &when);
     if (!HasBatch()) return Fail();
     control_[kControlDispatching] = 0;
     if (closing_) return;
@@ -209,6 +213,13 @@ void Driver::TakeTurns() {
     uv_idle_stop(&wanted_);
     if (when < kFarAwayMilliseconds) ArmFor(when);
   }
+}
+
+size_t Driver::FillBatch() {
+  // What fails this time is reported again: libuv's poll is level-triggered.
+  const Result<size_t> waited = poller_.Wait(events_, kBatchCapacity, 0);
+  const size_t ready = waited.ok() ? waited.value() : 0;
+  return ready + outbox_->Collect(events_ + ready, kBatchCapacity - ready);
 }
 
 bool Driver::CallTurn(size_t count, double* when) {

@@ -6,8 +6,10 @@
 #include <uv.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "../core/clock.h"
+#include "../core/outbox.h"
 #include "../core/poller.h"
 
 namespace coreactor {
@@ -28,6 +30,7 @@ class Driver {
   Driver& operator=(const Driver&) = delete;
 
   Poller& poller() { return poller_; }
+  Outbox& outbox() { return *outbox_; }
   // Invariant: once true, JavaScript is not called any more.
   bool closing() const { return closing_; }
   napi_value Buffer() const;
@@ -54,6 +57,8 @@ class Driver {
   void Free();
 
   void Dispatch();
+  // Asks the kernel and the outbox what has happened. How many events there are.
+  size_t FillBatch();
   // One turn, and those that follow it at once: tasks are ready, or the microtasks asked for one.
   void TakeTurns();
   // False when JavaScript cannot be called any more.
@@ -76,6 +81,8 @@ class Driver {
   napi_env env_;
   Poller poller_;
   Clock clock_;
+  // Null until it has been started. Threads that run its jobs hold it, too.
+  std::shared_ptr<Outbox> outbox_;
   // What the clock is armed for, in MonotonicNanoseconds; a time in the past means that it is not.
   int64_t armed_ = 0;
   uv_poll_t readable_{};

@@ -2,6 +2,7 @@
 
 #include "args.h"
 #include "driver.h"
+#include "job_bindings.h"
 
 namespace coreactor {
 namespace {
@@ -30,6 +31,9 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
                            InstanceMethod<&DriverBinding::LetGo>("unref"),
                            InstanceMethod<&DriverBinding::Add>("add"),
                            InstanceMethod<&DriverBinding::Remove>("remove"),
+                           InstanceMethod<&DriverBinding::OnOutbox<SubmitJob>>("submit"),
+                           InstanceMethod<&DriverBinding::OnOutbox<CancelJob>>("cancelJob"),
+                           InstanceMethod<&DriverBinding::OnOutbox<TakeResult>>("takeResult"),
                            InstanceMethod<&DriverBinding::Close>("close"),
                        });
   }
@@ -71,6 +75,13 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
   Napi::Value Remove(const Napi::CallbackInfo& info) {
     if (driver_ == nullptr || driver_->closing()) return Code(info, 0);
     return Code(info, driver_->poller().Remove(Fd(info.Env(), info[0])).error());
+  }
+
+  // A call on the jobs of this environment: see job_bindings.h.
+  template <napi_value (*Call)(const Napi::CallbackInfo&, Outbox&)>
+  Napi::Value OnOutbox(const Napi::CallbackInfo& info) {
+    if (driver_ == nullptr || driver_->closing()) return Code(info, EBADF);
+    return Napi::Value(info.Env(), Call(info, driver_->outbox()));
   }
 
   void Close(const Napi::CallbackInfo&) {

@@ -1,0 +1,139 @@
+#include "outbox.h"
+
+#include <utility>
+
+namespace coreactor {
+
+std::shared_ptr<Outbox> Outbox::Create(BlockingPool& pool, Waker waker) {
+  return std::shared_ptr<Outbox>(new Outbox(pool, std::move(waker)));
+}
+
+Result<uint32_t> Outbox::Submit(std::unique_ptr<Job> job, Token token) {
+  if (size() >= kMostJobs) return Status::Errno(EAGAIN);
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(entries_.size()));
+    entries_.emplace_back();
+  }
+  const uint32_t id = free_.back();
+  job->id_ = id;
+  job->token_ = token;
+  job->outbox_ = shared_from_this();
+  Job* running = job.get();
+  const Status submitted = pool_.Submit(std::move(job));
+  if (!submitted.ok()) return submitted;
+  free_.pop_back();
+  entries_[id].job = running;
+  return id;
+}
+
+Outbox::Cancelled Outbox::Cancel(uint32_t id, bool abandon) {
+  Entry* entry = Find(id);
+  if (entry == nullptr) return Cancelled::kYes;
+  if (entry->finished == nullptr) {
+    // Whoever withdraws it destroys it: here, at the end of this statement.
+    if (pool_.Withdraw(entry->job) != nullptr) {
+      Free(id);
+      return Cancelled::kYes;
+    }
+    entry->abandoned = entry->abandoned || abandon;
+    return abandon ? Cancelled::kYes : Cancelled::kNo;
+  }
+  if (!abandon) return Cancelled::kNo;
+  Free(id);
+  return Cancelled::kYes;
+}
+
+size_t Outbox::Collect(Event* out, size_t capacity) {
+  size_t count = 0;
+  while (count < capacity && Refill()) {
+    std::unique_ptr<Job> job = std::move(taken_[reported_++]);
+    const uint32_t id = job->id_;
+    Entry& entry = entries_[id];
+    if (entry.abandoned) {
+      Free(id);
+      continue;
+    }
+    out[count++] = Event{job->token_, kCompleted, job->result_};
+    if (job->has_result()) {
+      entry.finished = std::move(job);
+    } else {
+      Free(id);
+    }
+  }
+  // The wake that has been heard was that of all these. One that sets `awake_` right now wakes the
+  // poller itself: once too often then.
+  if (reported_ < taken_.size() || (count == capacity && awake_.load(std::memory_order_relaxed))) {
+    Wake();
+  }
+  return count;
+}
+
+bool Outbox::Refill() {
+  if (reported_ < taken_.size()) return true;
+  // One that sets it after this has not woken the poller yet: it is collected then.
+  if (!awake_.load(std::memory_order_acquire)) return false;
+  taken_.clear();
+  reported_ = 0;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  awake_.store(false, std::memory_order_relaxed);
+  taken_.swap(ended_);
+  return !taken_.empty();
+}
+
+std::unique_ptr<Job> Outbox::Take(uint32_t id) {
+  Entry* entry = Find(id);
+  if (entry == nullptr || entry->finished == nullptr) return nullptr;
+  std::unique_ptr<Job> job = std::move(entry->finished);
+  Free(id);
+  return job;
+}
+
+void Outbox::Close() {
+  for (Entry& entry : entries_) {
+    if (entry.job != nullptr && entry.finished == nullptr) pool_.Withdraw(entry.job);
+  }
+  std::vector<std::unique_ptr<Job>> ended;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+    ended.swap(ended_);
+  }
+  entries_.clear();
+  free_.clear();
+  taken_.clear();
+  reported_ = 0;
+}
+
+void Outbox::Deliver(std::unique_ptr<Job> job, int32_t result) {
+  job->result_ = result;
+  // Out of the job, which is about to be inside it.
+  const std::shared_ptr<Outbox> outbox = std::move(job->outbox_);
+  outbox->Push(std::move(job));
+}
+
+void Outbox::Push(std::unique_ptr<Job> job) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  // The job is destroyed when this returns, outside the lock, by whoever has called.
+  if (closed_) return;
+  ended_.push_back(std::move(job));
+  const bool wake = !awake_.exchange(true, std::memory_order_acq_rel);
+  lock.unlock();
+  if (wake) Wake();
+}
+
+void Outbox::Wake() {
+  wakes_.fetch_add(1, std::memory_order_relaxed);
+  // Its failure would be that of an eventfd with 2^64 - 2 unread wakes.
+  waker_.Wake();
+}
+
+Outbox::Entry* Outbox::Find(uint32_t id) {
+  return id < entries_.size() && entries_[id].job != nullptr ? &entries_[id] : nullptr;
+}
+
+void Outbox::Free(uint32_t id) {
+  entries_[id] = Entry{};
+  free_.push_back(id);
+}
+
+}  // namespace coreactor
