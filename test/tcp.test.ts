@@ -25,7 +25,7 @@ import {
 } from 'coreactor'
 import { MemoryKernel } from 'coreactor/testing'
 import * as errno from '../lib/kernel/errno.js'
-import { nativeKernel } from '../lib/kernel/native.js'
+import { socketAddress } from '../lib/net/address.js'
 import { ownRuntime } from '../lib/runtime/current.js'
 import { caught, onEveryKernel, pair, readAll, thrownBy } from './support.js'
 
@@ -513,7 +513,16 @@ describe('bad arguments are refused at once, before any effect', () => {
     ['port 0 to connect to', () => connect({ port: 0 }), 'ERR_OUT_OF_RANGE'],
     ['a fractional port', () => connect({ port: 1.5 }), 'ERR_OUT_OF_RANGE'],
     ['a host that is no text', () => connect({ port: 1, host: 5 as never }), 'ERR_INVALID_ARG_TYPE'],
-    ['a host name', () => connect({ port: 1, host: 'example.com' }), 'ERR_COREACTOR_HOST_NOT_NUMERIC'],
+    ['an empty host', () => connect({ port: 1, host: '' }), 'ERR_INVALID_ARG_VALUE'],
+    ['a family that is none', () => connect({ port: 1, family: 5 as never }), 'ERR_INVALID_ARG_VALUE'],
+    ['an attempt delay below 10 ms', () => connect({ port: 1, attemptDelay: 9 }), 'ERR_OUT_OF_RANGE'],
+    ['a local address that is a name', () => connect({ port: 1, localAddress: 'localhost' }), 'ERR_INVALID_ARG_VALUE'],
+    ['a local port out of range', () => connect({ port: 1, localPort: 65536 }), 'ERR_OUT_OF_RANGE'],
+    ['a connect timeout of NaN', () => connect({ port: 1, timeout: NaN }), 'ERR_OUT_OF_RANGE'],
+    ['a connect signal that is none', () => connect({ port: 1, signal: {} as never }), 'ERR_INVALID_ARG_TYPE'],
+    ['a noDelay that is text', () => connect({ port: 1, noDelay: 'no' as never }), 'ERR_INVALID_ARG_TYPE'],
+    ['a fastOpen that is a number', () => connect({ port: 1, fastOpen: 1 as never }), 'ERR_INVALID_ARG_TYPE'],
+    ['a keepAlive out of range', () => connect({ port: 1, keepAlive: { count: 0 } }), 'ERR_OUT_OF_RANGE'],
     ['a backlog of 0', () => listen({ port: 0, backlog: 0 }), 'ERR_OUT_OF_RANGE'],
     ['a path', () => listen({ port: 0, path: '/tmp/x' } as never), 'ERR_INVALID_ARG_VALUE'],
     ['serve without a handler', () => serve(HERE, undefined as never), 'ERR_INVALID_ARG_TYPE'],
@@ -528,8 +537,9 @@ describe('bad arguments are refused at once, before any effect', () => {
     expect(use).toThrow(expect.objectContaining({ code }))
   })
 
-  it('a host name says what to do instead', () => {
-    expect(() => connect({ port: 1, host: 'example.com' })).toThrow(HostNotNumericError)
+  it('where only an address makes sense, a host name says what to do instead', () => {
+    expect(() => socketAddress({ port: 1, host: 'example.com' }, '::', 0)).toThrow(HostNotNumericError)
+    expect(socketAddress({ port: 1, host: 'localhost' }, '::', 0)).toMatchObject({ address: '127.0.0.1' })
   })
 })
 
@@ -572,30 +582,14 @@ describe('the operating system', () => {
   })
 
   it('hazard 25: a connection to oneself is refused, and not a success', async () => {
-    const kernel = nativeKernel()
-    let fd = -1
-    const open = Object.assign(Object.create(kernel) as typeof kernel, {
-      // A socket that is bound to the port it will connect to: the certain way to meet oneself.
-      socket(family: 'IPv4' | 'IPv6') {
-        fd = kernel.socket(family)
-        kernel.bind(fd, { family, address: '127.0.0.1', port: 0 })
-        const bound = kernel.localAddress(fd)
-        if (typeof bound !== 'number' && bound.family !== 'Unix') target.port = bound.port
-        return fd
-      },
-      connect: (socket: number) => kernel.connect(socket, target)
-    })
-    const target = { family: 'IPv4' as const, address: '127.0.0.1', port: 0 }
     const error = await thrownBy(() =>
-      run(
-        function* () {
-          // The port is not known before the socket is: the address below is a stand-in, and compared by port.
-          const connecting = connect({ port: 1, host: '127.0.0.1' })
-          Object.assign(connecting, { address: target })
-          yield* connecting
-        },
-        { kernel: open }
-      )
+      run(function* () {
+        const listener = yield* listen(HERE)
+        const { port } = listener.address
+        yield* listener.close()
+        // From the very port it goes to: the system would connect the socket to itself.
+        yield* connect({ port, host: '127.0.0.1', localPort: port })
+      })
     )
     expect(error.code).toBe('ECONNREFUSED')
   })

@@ -1,15 +1,15 @@
-/** Socket addresses as users write them. Names are not resolved: a host is a numeric address, or `localhost`. */
+/** Socket addresses as users write them: a host is a numeric address or a name, which is looked up elsewhere. */
 import { isIP } from 'node:net'
 import type { SocketAddress } from '../kernel/kernel.js'
 import { CoreactorError } from '../task/errors.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 
-/** The host is a name, and names are not resolved here. */
+/** The host is a name, where only an address makes sense. */
 export class HostNotNumericError extends CoreactorError {
   readonly host: string
 
   constructor(host: string) {
-    super('ERR_COREACTOR_HOST_NOT_NUMERIC', `"${host}" is not an IP address, and names are not resolved: look it up first`)
+    super('ERR_COREACTOR_HOST_NOT_NUMERIC', `"${host}" is not an IP address, and names are not resolved here: look it up first`)
     this.host = host
   }
 }
@@ -18,19 +18,41 @@ export class HostNotNumericError extends CoreactorError {
 export interface AddressOptions {
   /** 0 to 65535. */
   port: number
-  /** An IPv4 or IPv6 address, the latter with a zone if it needs one (`fe80::1%eth0`), or `localhost`, 127.0.0.1. */
+  /** An IPv4 or IPv6 address, the latter with a zone if it needs one (`fe80::1%eth0`), or a name. */
   host?: string | undefined
 }
 
-/** Checks both, and gives them as the kernel takes them. Throws before any effect. */
-export function socketAddress(options: AddressOptions, defaultHost: string, leastPort: 0 | 1): SocketAddress {
+/** A name and a port: one socket address or several, once it has been looked up. */
+export interface NamedAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** The name that every machine has for itself. It is looked up nowhere (RFC 6761, 6.3). */
+export const LOCALHOST = 'localhost'
+export const LOOPBACK = ['127.0.0.1', '::1'] as const
+
+/** Checks both. Throws before any effect. */
+export function endpoint(options: AddressOptions, defaultHost: string, leastPort: 0 | 1): SocketAddress | NamedAddress {
   if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options)
   const { port, host = defaultHost } = options
   if ('path' in options) throw invalidValue('options.path', 'is not supported: only TCP is', options.path)
   checkInteger('options.port', port, leastPort, 65535)
   if (typeof host !== 'string') throw invalidType('options.host', 'of type string', host)
-  const address = host === 'localhost' ? '127.0.0.1' : host
+  if (host === '') throw invalidValue('options.host', 'must not be empty', host)
+  return numericAddress(host, port) ?? { host, port }
+}
+
+/** The same, where a name other than `localhost`, which is 127.0.0.1 then, will not do. */
+export function socketAddress(options: AddressOptions, defaultHost: string, leastPort: 0 | 1): SocketAddress {
+  const where = endpoint(options, defaultHost, leastPort)
+  if (!('host' in where)) return where
+  if (where.host !== LOCALHOST) throw new HostNotNumericError(where.host)
+  return { family: 'IPv4', address: LOOPBACK[0], port: where.port }
+}
+
+/** An address as the kernel takes it; null for what is none. */
+export function numericAddress(address: string, port: number): SocketAddress | null {
   const family = isIP(address)
-  if (family === 0) throw new HostNotNumericError(host)
-  return { family: family === 4 ? 'IPv4' : 'IPv6', address, port }
+  return family === 0 ? null : { family: family === 4 ? 'IPv4' : 'IPv6', address, port }
 }

@@ -1,95 +1,151 @@
-/** Opening a TCP connection. */
-import { check, ECONNREFUSED, EINPROGRESS, EINTR, ENOTCONN, SystemError } from '../kernel/errno.js'
+/** Opening a TCP connection: what may be asked for, and which way it goes. */
+import { lookup, familyOf, type LookupOptions } from '../blocking/lookup.js'
+import type { SystemError } from '../kernel/errno.js'
 import type { SocketAddress } from '../kernel/kernel.js'
-import { SocketOption, WRITABLE } from '../kernel/layout.js'
-import { Handle } from '../io/handle.js'
-import { currentRuntime } from '../runtime/current.js'
-import { Leaf } from '../task/leaf.js'
-import type { Op } from '../task/types.js'
-import { socketAddress, type AddressOptions } from './address.js'
-import { Connection } from './connection.js'
+import { checkSignal } from '../task/abort.js'
+import { enterAbortable } from '../task/enter-scope.js'
+import { op } from '../task/op.js'
+import type { Coroutine, Op } from '../task/types.js'
+import { checkInteger, checkMilliseconds, invalidType, invalidValue, outOfRange } from '../task/validate.js'
+import { timeout } from '../time/timeout.js'
+import { endpoint, LOCALHOST, LOOPBACK, numericAddress, type AddressOptions, type NamedAddress } from './address.js'
+import { Attempt, type SocketSettings } from './attempt.js'
+import { checkKeepAlive, type Connection, type KeepAliveOptions } from './connection.js'
+import { ConnectError, connectToFirst, interleave } from './happy-eyeballs.js'
 
-export interface ConnectOptions extends AddressOptions {}
+export interface ConnectOptions extends AddressOptions {
+  /** Of the addresses of a name, those of this family only: 4, 6, or 0 for both, as by default. */
+  family?: LookupOptions['family']
+  /** Milliseconds between the attempts at two addresses of a name: 250 by default, 10 at least. */
+  attemptDelay?: number | undefined
+  /** The address to connect from. */
+  localAddress?: string | undefined
+  /** The port to connect from. By default the system chooses. */
+  localPort?: number | undefined
+  /** Milliseconds for all of it, the lookup included; then `TimeoutError`. By default as long as the system tries. */
+  timeout?: number | undefined
+  /** Gives up when it is aborted; its reason is thrown then. */
+  signal?: AbortSignal | undefined
+  /** Whether small segments go out at once; true by default. */
+  noDelay?: boolean | undefined
+  /** Whether, and how, the system probes a silent peer; not by default. */
+  keepAlive?: boolean | KeepAliveOptions | undefined
+  /**
+   * TCP Fast Open, where the system has it: the first write travels with the connection request to a server that has
+   * allowed it before. The connection then completes, or fails, with the first write: for clients that speak first.
+   */
+  fastOpen?: boolean | undefined
+}
 
-class Connect extends Leaf<Connection> {
-  private readonly address: SocketAddress
-  /** Null until the connection has been begun. */
-  private handle: Handle | null = null
+/** RFC 8305, 8. */
+const ATTEMPT_DELAY_MS = 250
+const LEAST_ATTEMPT_DELAY_MS = 10
 
-  constructor(address: SocketAddress) {
-    super()
-    this.address = address
-  }
-
-  protected override attempt(): boolean {
-    if (this.handle === null) {
-      this.handle = this.begin()
-    } else {
-      if ((this.handle.readiness & WRITABLE) === 0) return false
-      // Only now: an unconnected socket reports that it is writable and hung up (Linux), which says nothing.
-      const error = this.handle.kernel.getOption(this.handle.fd, SocketOption.ERROR)
-      if (error !== 0) this.fail(error < 0 ? error : -error)
-    }
-    const { handle } = this
-    const remote = handle.kernel.remoteAddress(handle.fd)
-    if (remote === ENOTCONN) {
-      handle.exhausted(WRITABLE)
-      return false
-    }
-    if (typeof remote === 'number') this.fail(remote)
-    this.refuseSelf(handle)
-    handle.writer = null
-    handle.readiness |= WRITABLE
-    return this.complete(new Connection(handle))
-  }
-
-  protected override arm(): void {
-    ;(this.handle as Handle).writer = this
-  }
-
-  /** Nobody will ever see the socket. */
-  override disarm(): void {
-    this.handle?.close()
-  }
-
-  /** Watched only once `connect` has been called. */
-  private begin(): Handle {
-    const runtime = currentRuntime()
-    const { kernel } = runtime
-    const fd = check(kernel.socket(this.address.family), 'socket')
-    kernel.setOption(fd, SocketOption.NO_DELAY, 1)
-    const result = kernel.connect(fd, this.address)
-    // EINTR leaves a connection that goes on by itself, like EINPROGRESS (POSIX).
-    if (result < 0 && result !== EINPROGRESS && result !== EINTR) {
-      kernel.closeFd(fd)
-      throw new SystemError(result, 'connect', this.address)
-    }
-    return Handle.adopt(runtime, fd)
-  }
-
-  /** The system may pick the very port that is being connected to, which makes a socket that is its own peer. */
-  private refuseSelf(handle: Handle): void {
-    const local = handle.kernel.localAddress(handle.fd)
-    if (typeof local === 'number' || local.family === 'Unix' || local.port !== this.address.port || local.address !== this.address.address) return
-    this.fail(ECONNREFUSED)
-  }
-
-  private fail(errno: number): never {
-    this.handle?.close()
-    throw new SystemError(errno, 'connect', this.address)
-  }
+interface Plan {
+  readonly where: SocketAddress | NamedAddress
+  readonly settings: SocketSettings
+  readonly family: 0 | 4 | 6
+  readonly attemptDelay: number
 }
 
 /**
- * Opens a TCP connection. The host is a numeric address or `localhost` (the default). TCP_NODELAY is on: what is small
- * is gathered before it is written, see `Connection.write`. On cancel the socket is closed.
+ * Opens a TCP connection. The host is an address or a name; `localhost`, the default, is 127.0.0.1, and ::1 if nobody
+ * listens there. Of a name with several addresses the next one is tried when the one before has failed, or has not
+ * answered for 250 ms; the first that answers wins, and none is given up before (RFC 8305). TCP_NODELAY is on: what is
+ * small is gathered before it is written, see `Connection.write`. On cancel nothing is left open.
  *
- * Errors: system errors such as `ECONNREFUSED` (with `address` and `port`); `HostNotNumericError`,
- * `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, thrown at once.
+ * Errors: system errors such as `ECONNREFUSED` (with `address` and `port`); `ConnectError` with those of each address,
+ * if they differ; `LookupError`; `TimeoutError`, where Node would say ETIMEDOUT, which here is the system's own word;
+ * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once.
  *
  * @example
- * await using connection = await connect({ port: 6379 })
+ * await using connection = await connect({ port: 6379, host: 'cache.example', timeout: 5000 })
  */
 export function connect(options: ConnectOptions): Op<Connection> {
-  return new Connect(socketAddress(options, 'localhost', 1))
+  const where = endpoint(options, LOCALHOST, 1)
+  const family = familyOf(options.family)
+  const { attemptDelay = ATTEMPT_DELAY_MS, timeout: patience, signal, noDelay = true, fastOpen = false } = options
+  checkBoolean('noDelay', noDelay)
+  checkBoolean('fastOpen', fastOpen)
+  checkMilliseconds('options.attemptDelay', attemptDelay)
+  if (attemptDelay < LEAST_ATTEMPT_DELAY_MS) {
+    throw outOfRange('options.attemptDelay', `a number of milliseconds >= ${LEAST_ATTEMPT_DELAY_MS}`, attemptDelay)
+  }
+  if (patience !== undefined) checkMilliseconds('options.timeout', patience)
+  if (signal !== undefined) checkSignal(signal)
+  const keepAlive = keepAliveOf(options)
+  const plan: Plan = { where, settings: { noDelay, fastOpen, ...localOf(options) }, family, attemptDelay }
+
+  const opening = open(plan)
+  if (patience === undefined && signal === undefined && keepAlive === null) return opening
+  const inTime = function* (): Coroutine<Connection> {
+    const connection = yield* opening
+    try {
+      if (keepAlive !== null) connection.setKeepAlive(true, keepAlive)
+    } catch (error) {
+      connection.reset()
+      throw error
+    }
+    return connection
+  }
+  const limited = (): Coroutine<Connection> => (patience === undefined ? inTime() : within(patience, inTime))
+  return op(() => (signal === undefined ? limited() : enterAbortable(function* () {
+    return yield* limited()
+  }, signal)))
+}
+
+function* within(ms: number, body: () => Coroutine<Connection>): Coroutine<Connection> {
+  return yield* timeout(ms, body)
+}
+
+function open({ where, settings, family, attemptDelay }: Plan): Op<Connection> {
+  if (!('host' in where)) return new Attempt([where], settings)
+  const { host, port } = where
+  // The family of the local address decides, too: a socket has one.
+  const { localAddress } = settings
+  const only = localAddress === null ? family : localAddress.family === 'IPv4' ? 4 : 6
+  if (host === LOCALHOST) return new Attempt(loopback(port, only), settings)
+  return op(function* () {
+    const found = yield* lookup(host, { all: true, family: only })
+    const addresses = interleave(found.map(({ address }) => numericAddress(address, port) as SocketAddress))
+    const attempt = (address: SocketAddress): Op<Connection> => new Attempt([address], settings)
+    if (addresses.length === 1) return yield* attempt(addresses[0] as SocketAddress)
+    const outcome = yield* connectToFirst(addresses, attemptDelay, attempt)
+    if (!isList(outcome)) return outcome
+    const [first] = outcome
+    const alike = outcome.every(({ errno, syscall }) => errno === first?.errno && syscall === first.syscall)
+    throw alike ? (first as SystemError) : new ConnectError(outcome, host, port)
+  })
+}
+
+/** Without a lookup: these two are all it can be, and they answer at once. */
+function loopback(port: number, family: 0 | 4 | 6): SocketAddress[] {
+  const both = LOOPBACK.map((address) => numericAddress(address, port) as SocketAddress)
+  return family === 0 ? both : both.filter((each) => each.family === `IPv${family}`)
+}
+
+function localOf({ localAddress, localPort = 0 }: ConnectOptions): Pick<SocketSettings, 'localAddress' | 'localPort'> {
+  checkInteger('options.localPort', localPort, 0, 65535)
+  if (localAddress === undefined) return { localAddress: null, localPort }
+  const local = typeof localAddress === 'string' ? numericAddress(localAddress, localPort) : null
+  if (local === null) throw invalidValue('options.localAddress', 'must be an IP address', localAddress)
+  return { localAddress: local, localPort }
+}
+
+/** Null if it is off. */
+function keepAliveOf({ keepAlive = false }: ConnectOptions): KeepAliveOptions | null {
+  if (typeof keepAlive === 'boolean') return keepAlive ? {} : null
+  if (keepAlive === null || typeof keepAlive !== 'object') {
+    throw invalidType('options.keepAlive', 'a boolean or an object', keepAlive)
+  }
+  checkKeepAlive('options.keepAlive', keepAlive)
+  return keepAlive
+}
+
+function checkBoolean(name: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value)
+}
+
+function isList(outcome: Connection | readonly SystemError[]): outcome is readonly SystemError[] {
+  return Array.isArray(outcome)
 }

@@ -39,9 +39,7 @@ export class Connection extends Stream {
   /** Whether the system probes a silent peer. */
   setKeepAlive(on = true, options: KeepAliveOptions = {}): this {
     const { idle, interval, count } = options
-    if (idle !== undefined) checkInteger('options.idle', idle, 1, 32767)
-    if (interval !== undefined) checkInteger('options.interval', interval, 1, 32767)
-    if (count !== undefined) checkInteger('options.count', count, 1, 127)
+    checkKeepAlive('options', options)
     this.setOption(SocketOption.KEEP_ALIVE, on ? 1 : 0)
     if (idle !== undefined) this.setOption(SocketOption.KEEP_ALIVE_IDLE, idle)
     if (interval !== undefined) this.setOption(SocketOption.KEEP_ALIVE_INTERVAL, interval)
@@ -53,6 +51,14 @@ export class Connection extends Stream {
     if (this.closed) throw new ClosedError('the connection')
     check(this.handle.kernel.setOption(this.fd, option, value), 'setsockopt')
   }
+}
+
+/** @internal Throws unless what there is in `options` is in range. `name` is how they call it. */
+export function checkKeepAlive(name: string, options: KeepAliveOptions): void {
+  const { idle, interval, count } = options
+  if (idle !== undefined) checkInteger(`${name}.idle`, idle, 1, 32767)
+  if (interval !== undefined) checkInteger(`${name}.interval`, interval, 1, 32767)
+  if (count !== undefined) checkInteger(`${name}.count`, count, 1, 127)
 }
 
 function known(address: AnyAddress | number): SocketAddress | undefined {

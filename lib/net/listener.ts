@@ -17,11 +17,12 @@ import { BusyError, ClosedError } from '../io/errors.js'
 import { Handle } from '../io/handle.js'
 import { currentRuntime } from '../runtime/current.js'
 import { Leaf } from '../task/leaf.js'
-import { immediate } from '../task/op.js'
+import { immediate, op } from '../task/op.js'
 import type { Op } from '../task/types.js'
+import { lookup } from '../blocking/lookup.js'
 import { checkInteger } from '../task/validate.js'
 import { acceptPatiently } from './accept-policy.js'
-import { socketAddress, type AddressOptions } from './address.js'
+import { endpoint, LOCALHOST, LOOPBACK, numericAddress, type AddressOptions } from './address.js'
 import { Connection } from './connection.js'
 
 export interface ListenOptions extends AddressOptions {
@@ -130,27 +131,36 @@ export class Listener {
 }
 
 /**
- * Listens for TCP connections: on every address of the machine unless `host` says which. Port 0 lets the system choose,
- * see `Listener.address`.
+ * Listens for TCP connections: on every address of the machine unless `host` says which; of a name, on the first of its
+ * addresses (`localhost` is 127.0.0.1). Port 0 lets the system choose, see `Listener.address`.
  *
- * Errors: system errors such as `EADDRINUSE` and `EACCES` (syscall `listen`, with `address` and `port`);
- * `HostNotNumericError`, `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, thrown at once.
+ * Errors: system errors such as `EADDRINUSE` and `EACCES` (syscall `listen`, with `address` and `port`); `LookupError`;
+ * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once.
  *
  * @example
  * const listener = yield* listen({ port: 7000, host: '127.0.0.1' })
  * const connection = yield* listener.accept()
  */
 export function listen(options: ListenOptions): Op<Listener> {
-  return immediate(listening(options))
+  return listening(options)()
 }
 
-/** Checks the options, and gives what opens the listener. */
-export function listening(options: ListenOptions): () => Listener {
-  const address = socketAddress(options, '::', 0)
+/** @internal Checks the options, and gives what makes the operation: for who drives it later, in one of its own. */
+export function listening(options: ListenOptions): () => Op<Listener> {
+  const where = endpoint(options, '::', 0)
   const { backlog = 4096 } = options
   checkInteger('options.backlog', backlog, 1, 0x7fff_ffff)
   const everywhere = options.host === undefined
-  return () => {
+  if (!('host' in where)) return () => immediate(() => listenOn(where))
+  const { host, port } = where
+  if (host === LOCALHOST) return () => immediate(() => listenOn(numericAddress(LOOPBACK[0], port) as SocketAddress))
+  return () =>
+    op(function* () {
+      const { address } = yield* lookup(host)
+      return listenOn(numericAddress(address, port) as SocketAddress)
+    })
+
+  function listenOn(address: SocketAddress): Listener {
     const runtime = currentRuntime()
     try {
       return open(runtime.kernel, address)

@@ -7,7 +7,7 @@ import { dispose } from '../task/dispose.js'
 import { Cancelled, TaskCancelledError } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
 import { cancelOnAbort, checkSignal } from '../task/abort.js'
-import { immediate, op } from '../task/op.js'
+import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
 import type { Task } from '../task/task.js'
 import type { Body, Coroutine, Op, Waiter } from '../task/types.js'
@@ -206,7 +206,7 @@ export function serve(options: ServeOptions, handler: Handler): Op<Server> {
   // That of whoever calls: inside a combinator the operation runs in a scope that ends with it.
   const owner = ambientScope()
   return op(function* () {
-    const listener = yield* immediate(open)
+    const listener = yield* open()
     return new Server(listener, handler, options, owner)
   })
 }
