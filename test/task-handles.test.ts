@@ -2,6 +2,7 @@
 import { setImmediate as nextIteration } from 'node:timers/promises'
 import { expect, expectTypeOf, it } from 'vitest'
 import {
+  allTasks,
   Cancelled,
   checkpoint,
   currentTask,
@@ -585,6 +586,31 @@ onEveryKernel('a task local', (kernel) => {
 
   it('cannot be set outside tasks', () => {
     expect(() => local.set('x')).toThrow(expect.objectContaining({ code: 'ERR_COREACTOR_NO_TASK' }))
+  })
+})
+
+onEveryKernel('allTasks', (kernel) => {
+  it('gives every task that has not ended, in whatever scope, in the order in which they were spawned', async () => {
+    await kernel.run(function* main(outer) {
+      const first = spawn(function* first() {
+        yield* scope(function* (inner) {
+          inner.spawn(function* nested() {
+            yield* sleep(Infinity)
+          })
+        })
+      })
+      spawn(function* quick() {})
+      spawn(function* last() {
+        yield* sleep(Infinity)
+      })
+      const names = (): string[] => allTasks().map(({ name }) => name)
+      expect(names()).toEqual(['main', 'first', 'quick', 'last'])
+      yield* allParked()
+      expect(names()).toEqual(['main', 'first', 'last', 'nested'])
+      expect(allTasks()[3]?.parent).toBe(first)
+      outer.cancel()
+    })
+    expect(allTasks()).toEqual([])
   })
 })
 

@@ -206,6 +206,12 @@ export class Scope {
     return this.failures ?? []
   }
 
+  /** @internal Every task that has not ended, here and in the scopes below. */
+  *tasks(): Generator<Task, void> {
+    for (let task = this.firstChild; task !== null; task = task.nextSibling) yield task
+    for (let scope = this.firstScope; scope !== null; scope = scope.nextScope) yield* scope.tasks()
+  }
+
   /** @internal The outermost scope that this one is in, beside the background: the one that `run` opened. */
   get root(): Scope {
     const above = this.parent?.owning
