@@ -2,7 +2,7 @@
  * `npm run bench`: one table of ratios, all measured in this run.
  *
  *   --quick        short rounds, for CI
- *   --only NAME    one of echo, ping, accept, tasks, time
+ *   --only NAME    one of echo, ping, accept, idle, tasks, time
  *   --json FILE    the figures as JSON, too
  */
 import { spawnSync } from 'node:child_process'
@@ -10,6 +10,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { buildPeers } from './peers.mjs'
+import { measureIdle } from './idle.mjs'
 import { measureServers } from './servers.mjs'
 import { measureTasks } from './tasks.mjs'
 import { measureTime } from './time.mjs'
@@ -67,9 +68,9 @@ for (const row of SERVER_ROWS.filter(({ name }) => wanted(name))) {
   results.push(await measureServers(row, { root, peers, pinned, rounds: quick ? 2 : 5 }))
   printTable(results.at(-1))
 }
-for (const [name, measureAll] of [['tasks', measureTasks], ['time', measureTime]]) {
+for (const [name, measureAll] of [['idle', measureIdle], ['tasks', measureTasks], ['time', measureTime]]) {
   if (!wanted(name)) continue
-  for (const measured of measureAll({ quick })) {
+  for (const measured of await measureAll({ quick })) {
     results.push(measured)
     printTable(measured)
   }
