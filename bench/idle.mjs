@@ -32,29 +32,22 @@ class Process {
   }
 }
 
-async function resident(server) {
+async function memoryOf(server) {
   server.ask()
-  return JSON.parse(await server.line()).resident
+  return JSON.parse(await server.line())
 }
 
-/** The first thousand, which pay for code and pools, do not count. */
-const WARM_UP = 1_000
-
+/** Resident bytes of each of `count` connections, and those of them that JavaScript objects have. */
 async function bytesOfEach(name, count) {
   const server = new Process('--expose-gc', pathOf(`servers/${name}`))
   const { port } = JSON.parse(await server.line())
-  const loads = []
-  const open = async (many) => {
-    const load = new Process(pathOf('idle-load.mjs'), String(port), String(many))
-    loads.push(load)
-    await load.line()
-  }
-  await open(WARM_UP)
-  const before = await resident(server)
-  await open(count)
-  const bytes = ((await resident(server)) - before) / count
-  for (const each of [...loads, server]) await each.stop()
-  return bytes
+  const before = await memoryOf(server)
+  const load = new Process(pathOf('idle-load.mjs'), String(port), String(count))
+  await load.line()
+  const after = await memoryOf(server)
+  await load.stop()
+  await server.stop()
+  return { resident: (after.resident - before.resident) / count, heap: (after.heap - before.heap) / count }
 }
 
 export async function measureIdle({ quick }) {
@@ -65,9 +58,14 @@ export async function measureIdle({ quick }) {
   for (let round = 0; round < rounds; round++) {
     for (const [name, server] of Object.entries(competitors)) samples[name].push(await bytesOfEach(server, count))
   }
-  const entries = Object.entries(samples).map(([name, values]) => {
-    values.sort((a, b) => a - b)
-    return { name, unit: 'bytes', total: values[values.length >> 1], least: values[0], most: values.at(-1) }
+  const table = (key, title) => ({
+    name: `idle-${key}`,
+    title: `${count.toLocaleString('en')} idle connections: ${title}`,
+    rounds,
+    entries: Object.entries(samples).map(([name, figures]) => {
+      const values = figures.map((figure) => figure[key]).sort((a, b) => a - b)
+      return { name, unit: 'bytes', total: values[values.length >> 1], least: values[0], most: values.at(-1) }
+    })
   })
-  return [{ name: 'idle', title: `${count.toLocaleString('en')} idle connections: resident bytes of each`, rounds, entries }]
+  return [table('resident', 'resident bytes of each'), table('heap', 'of these, JavaScript objects')]
 }

@@ -1,4 +1,4 @@
-/** The line to a server whose memory is measured: it prints its port, answers every line with its resident bytes. */
+/** The line to a server whose memory is measured: it prints its port, answers every line with its bytes. */
 export function control(port) {
   console.log(JSON.stringify({ port }))
   process.stdin.on('data', async () => {
@@ -7,7 +7,8 @@ export function control(port) {
       gc()
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
-    console.log(JSON.stringify({ resident: process.memoryUsage.rss() }))
+    const { rss: resident, heapUsed: heap } = process.memoryUsage()
+    console.log(JSON.stringify({ resident, heap }))
   })
   process.stdin.on('end', () => process.exit(0))
 }
