@@ -11,6 +11,10 @@
       'core/outbox.cc',
       'core/fd_ledger.cc',
       'core/socket.cc',
+      'core/fd_kind.cc',
+      'core/socket_file.cc',
+      'core/socket_options.cc',
+      'core/unix_message.cc',
     ],
     'core_linux_sources': [
       'core/clock_linux.cc',
@@ -18,6 +22,10 @@
       'core/poller_epoll.cc',
       'core/socket_linux.cc',
       'core/thread_name_linux.cc',
+      'core/socket_file_linux.cc',
+      'core/socket_options_linux.cc',
+      'core/tcp_info_linux.cc',
+      'core/unix_message_linux.cc',
     ],
     'node_sources': [
       'node/addon.cc',
@@ -26,6 +34,8 @@
       'node/driver_binding.cc',
       'node/job_bindings.cc',
       'node/socket_bindings.cc',
+      'node/option_bindings.cc',
+      'node/unix_bindings.cc',
     ],
   },
 }

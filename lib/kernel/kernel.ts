@@ -51,6 +51,49 @@ export type Job =
   /** The name of an address and of a port, or the number of what has none. Result: both, as strings. */
   | { readonly kind: 'reverse'; readonly address: string; readonly port: number }
 
+/** Who is on the other side of a Unix connection: as it was when they called `connect`, or `listen`. */
+export interface PeerCredentials {
+  /** May be another process by now: it may have ended, and its number been given again. Authorise by `uid`. */
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+}
+
+/** What an fd stands for. */
+export type FdDescription =
+  | { readonly is: 'file' | 'directory' | 'pipe' | 'character device' | 'block device' | 'other' }
+  | {
+      readonly is: 'socket'
+      readonly family: SocketFamily
+      readonly type: SocketType
+      readonly accepts: boolean
+      readonly connected: boolean
+    }
+
+/** The file that a Unix socket is found by. */
+export interface SocketFile {
+  /** No two files have the same at a time. */
+  readonly identity: string
+  readonly mode: number
+  readonly isSocket: boolean
+  /** Of the user that this process acts for. */
+  readonly isOwn: boolean
+}
+
+/** How the system's own headers call and number its options, and where the numbers of TCP_INFO lie. */
+export interface OptionTables {
+  readonly options: Readonly<Record<string, { readonly level: number; readonly name: number }>>
+  readonly tcpStates: readonly string[]
+  readonly tcpInfo: readonly {
+    readonly name: string
+    readonly offset: number
+    readonly bytes: number
+    readonly firstBit: number
+    /** 0: all bits of its bytes. */
+    readonly bits: number
+  }[]
+}
+
 export interface Kernel {
   /** The batch of the current turn. One array for the kernel's life; no object is made per event. */
   readonly events: Events
@@ -149,4 +192,40 @@ export interface Kernel {
   socketPair(): readonly [first: number, second: number] | number
   /** From now on the fd is the library's to close, also if this thread ends before it could. */
   takeFd(fd: number): number
+
+  // Unix sockets: messages with fds, and the files they are found by -----------------------------------------------
+
+  /** Sends one message and the fds, which stay the caller's; `to` is bytes of `encodeAddress`, undefined = the peer. */
+  sendMessage(fd: number, from: Uint8Array, offset: number, length: number, fds: Int32Array, to?: Uint8Array): number
+  /**
+   * Receives one message: bytes in `into[offset, offset + length)`. `about` gets its flags (`Message` in `layout.ts`), how
+   * many bytes of `from` are the sender's address, and how many fds came; then the fds, if it has room for
+   * MAX_FDS_OF_MESSAGE of them. If not, none are taken.
+   */
+  receiveMessage(fd: number, into: Uint8Array, offset: number, length: number, about: Int32Array, from: Uint8Array): number
+  /** Has every message that comes flagged as `STAMPED`. */
+  markMessages(fd: number): number
+  peerCredentials(fd: number): PeerCredentials | number
+  /** What an fd is that somebody else has made. */
+  describeFd(fd: number): FdDescription | number
+  /** For a socket that was received: changes the description, for all who share it. */
+  setNonBlocking(fd: number): number
+  /** The fd is the caller's from here on, and outlives the thread that opened it. */
+  letGo(fd: number): number
+  /** The mode of the file that `bind` will make, as far as the umask allows. */
+  setMode(fd: number, mode: number): number
+  /** What is at `path` itself; a symbolic link is not followed. */
+  socketFile(path: string): SocketFile | number
+  /** Changes the mode of the file that was seen as `identity`. */
+  setFileMode(path: string, identity: string, mode: number): number
+  /** An fd that holds an exclusive lock on a directory until it is closed; -EAGAIN while another holds one. */
+  lockDirectory(path: string): number
+  unlink(path: string): number
+
+  // Options by the system's own numbers ----------------------------------------------------------------------------
+
+  optionTables(): OptionTables
+  setRawOption(fd: number, level: number, name: number, value: Uint8Array): number
+  /** How many bytes of `into` the value has. */
+  getRawOption(fd: number, level: number, name: number, into: Uint8Array): number
 }

@@ -77,6 +77,23 @@ export const SocketOption = {
   BIND_ADDRESS_NO_PORT: 13
 } as const
 
+/** What a message was like besides its bytes: see `Kernel.receiveMessage`. */
+export const Message = {
+  /** It was longer than the room for it. */
+  TRUNCATED: 1 << 0,
+  /** Fds came with it that were not wanted, or could not be taken. */
+  FDS_LOST: 1 << 1,
+  /** There was a message: 0 bytes without this are the end of a seqpacket connection. */
+  STAMPED: 1 << 2
+} as const
+/** Where it stands in the integers that say so; the fds from ABOUT_FDS on. */
+export const ABOUT_FLAGS = 0
+export const ABOUT_ADDRESS = 1
+export const ABOUT_FD_COUNT = 2
+export const ABOUT_FDS = 3
+/** The most fds that one message can carry. */
+export const MAX_FDS_OF_MESSAGE = 253
+
 /** The values both sides must agree on, under the names the addon exports them by. */
 export const LAYOUT: Readonly<Record<string, number>> = {
   READABLE,
@@ -107,6 +124,14 @@ export const LAYOUT: Readonly<Record<string, number>> = {
   CONTROL_REQUESTED,
   SHUT_READ,
   SHUT_WRITE,
+  MESSAGE_TRUNCATED: Message.TRUNCATED,
+  MESSAGE_FDS_LOST: Message.FDS_LOST,
+  MESSAGE_STAMPED: Message.STAMPED,
+  ABOUT_FLAGS,
+  ABOUT_ADDRESS,
+  ABOUT_FD_COUNT,
+  ABOUT_FDS,
+  MAX_FDS_OF_MESSAGE,
   ...Object.fromEntries(Object.entries(SocketOption).map(([name, value]) => [`OPTION_${name}`, value]))
 }
 

@@ -60,6 +60,21 @@ interface Addon {
   pipe(): readonly [reader: number, writer: number] | number
   socketPair(): readonly [first: number, second: number] | number
   takeFd(fd: number): number
+  sendMessage: Kernel['sendMessage']
+  receiveMessage: Kernel['receiveMessage']
+  markMessages: Kernel['markMessages']
+  peerCredentials: Kernel['peerCredentials']
+  describeFd: Kernel['describeFd']
+  setNonBlocking: Kernel['setNonBlocking']
+  letGo: Kernel['letGo']
+  setMode: Kernel['setMode']
+  socketFile: Kernel['socketFile']
+  setFileMode: Kernel['setFileMode']
+  lockDirectory: Kernel['lockDirectory']
+  unlink: Kernel['unlink']
+  optionTables: Kernel['optionTables']
+  setRawOption: Kernel['setRawOption']
+  getRawOption: Kernel['getRawOption']
 }
 
 function loadAddon(): Addon {
@@ -157,6 +172,21 @@ export function nativeKernel(): Kernel {
     writeVector: addon.writeVector,
     pipe: addon.pipe,
     socketPair: addon.socketPair,
-    takeFd: addon.takeFd
+    takeFd: addon.takeFd,
+    sendMessage: addon.sendMessage,
+    receiveMessage: addon.receiveMessage,
+    markMessages: addon.markMessages,
+    peerCredentials: addon.peerCredentials,
+    describeFd: addon.describeFd,
+    setNonBlocking: addon.setNonBlocking,
+    letGo: addon.letGo,
+    setMode: addon.setMode,
+    socketFile: addon.socketFile,
+    setFileMode: addon.setFileMode,
+    lockDirectory: addon.lockDirectory,
+    unlink: addon.unlink,
+    optionTables: addon.optionTables,
+    setRawOption: addon.setRawOption,
+    getRawOption: addon.getRawOption
   }
 }

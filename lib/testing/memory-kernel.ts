@@ -14,11 +14,26 @@ import {
   EINPROGRESS,
   EINVAL,
   EISCONN,
+  ENOENT,
+  ENOPROTOOPT,
+  ENOSYS,
   ENOTCONN,
   EOPNOTSUPP
 } from '../kernel/errno.js'
-import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn } from '../kernel/kernel.js'
+import type {
+  AnyAddress,
+  FdDescription,
+  Job,
+  Kernel,
+  OptionTables,
+  PeerCredentials,
+  SocketFamily,
+  SocketFile,
+  SocketType,
+  Turn
+} from '../kernel/kernel.js'
 import {
+  ABOUT_FDS,
   BATCH_CAPACITY,
   COMPLETED,
   EVENT_GENERATION,
@@ -95,6 +110,21 @@ function decoded(address: AnyAddress | Uint8Array): AnyAddress | null {
   } catch {
     return null
   }
+}
+
+/** Options that a socket in memory keeps under the system's names, all of them one integer. They have level 0 here. */
+const KEPT_OPTIONS = {
+  SO_REUSEADDR: SocketOption.REUSE_ADDRESS,
+  SO_REUSEPORT: SocketOption.REUSE_PORT,
+  SO_KEEPALIVE: SocketOption.KEEP_ALIVE,
+  SO_SNDBUF: SocketOption.SEND_BUFFER,
+  SO_RCVBUF: SocketOption.RECEIVE_BUFFER,
+  SO_ERROR: SocketOption.ERROR,
+  IPV6_V6ONLY: SocketOption.V6_ONLY,
+  TCP_NODELAY: SocketOption.NO_DELAY,
+  TCP_KEEPIDLE: SocketOption.KEEP_ALIVE_IDLE,
+  TCP_KEEPINTVL: SocketOption.KEEP_ALIVE_INTERVAL,
+  TCP_KEEPCNT: SocketOption.KEEP_ALIVE_COUNT
 }
 
 const FIRST_FD = 1000
@@ -397,6 +427,76 @@ export class MemoryKernel implements Kernel {
 
   takeFd(fd: number): number {
     return this.sockets.has(fd) ? 0 : EBADF
+  }
+
+  // Unix: bytes go through, fds do not, and a name is no file. What there is none of says so.
+
+  sendMessage(fd: number, from: Uint8Array, offset: number, length: number, fds: Int32Array, to?: Uint8Array): number {
+    return fds.length > 0 || to !== undefined ? ENOSYS : this.send(fd, from, offset, length)
+  }
+
+  receiveMessage(fd: number, into: Uint8Array, offset: number, length: number, about: Int32Array): number {
+    about.fill(0, 0, ABOUT_FDS)
+    return this.receive(fd, into, offset, length)
+  }
+
+  markMessages(): number {
+    return ENOSYS
+  }
+
+  peerCredentials(): PeerCredentials | number {
+    return ENOSYS
+  }
+
+  describeFd(): FdDescription | number {
+    return ENOSYS
+  }
+
+  setNonBlocking(fd: number): number {
+    return this.sockets.has(fd) ? 0 : EBADF
+  }
+
+  letGo(): number {
+    return ENOSYS
+  }
+
+  /** Nobody is kept out of what is in memory. */
+  setMode(fd: number): number {
+    return this.sockets.has(fd) ? 0 : EBADF
+  }
+
+  socketFile(): SocketFile | number {
+    return ENOENT
+  }
+
+  setFileMode(): number {
+    return ENOENT
+  }
+
+  lockDirectory(): number {
+    return ENOSYS
+  }
+
+  unlink(): number {
+    return ENOENT
+  }
+
+  optionTables(): OptionTables {
+    const options = Object.entries(KEPT_OPTIONS).map(([option, name]) => [option, { level: 0, name }])
+    return { options: Object.fromEntries(options), tcpStates: [], tcpInfo: [] }
+  }
+
+  setRawOption(fd: number, level: number, name: number, value: Uint8Array): number {
+    if (level !== 0) return ENOPROTOOPT
+    if (value.length < 4) return EINVAL
+    return this.setOption(fd, name, new DataView(value.buffer, value.byteOffset).getInt32(0, true))
+  }
+
+  getRawOption(fd: number, level: number, name: number, into: Uint8Array): number {
+    if (level !== 0) return ENOPROTOOPT
+    if (!this.sockets.has(fd)) return EBADF
+    new DataView(into.buffer, into.byteOffset).setInt32(0, this.getOption(fd, name), true)
+    return 4
   }
 
   /** Two ends of a TCP connection, as if it had been accepted. */

@@ -62,7 +62,7 @@ int GetOption(int fd, SocketOption option) {
 }
 
 ssize_t Receive(int fd, void* into, size_t length) {
-  return Call([&] { return recv(fd, into, length, 0); });
+  return Call([&] { return recv(fd, into, length, kReceiveFlags); });
 }
 
 ssize_t Send(int fd, const void* from, size_t length) {

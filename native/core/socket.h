@@ -73,5 +73,6 @@ OptionName NameOf(SocketOption option);
 
 // What sending takes besides, so that a peer that is gone is EPIPE and no signal. (socket_linux.cc)
 extern const int kSendFlags;
+extern const int kReceiveFlags;
 
 }  // namespace coreactor

@@ -7,7 +7,9 @@
 
 namespace coreactor {
 
-const int kSendFlags = MSG_NOSIGNAL;
+// DONTWAIT: the socket may have been received from another process, and its description may block.
+const int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+const int kReceiveFlags = MSG_DONTWAIT;
 
 const bool kAbstractNames = true;
 

@@ -3,11 +3,14 @@
 
 #include "../core/event.h"
 #include "../core/socket.h"
+#include "../core/unix_message.h"
 #include "descriptor_bindings.h"
 #include "driver.h"
 #include "driver_binding.h"
 #include "job_bindings.h"
+#include "option_bindings.h"
 #include "socket_bindings.h"
+#include "unix_bindings.h"
 
 namespace coreactor {
 namespace {
@@ -52,6 +55,14 @@ Napi::Object Layout(Napi::Env env) {
   set("CONTROL_REQUESTED", kControlRequested);
   set("SHUT_READ", kShutRead);
   set("SHUT_WRITE", kShutWrite);
+  set("MESSAGE_TRUNCATED", kMessageTruncated);
+  set("MESSAGE_FDS_LOST", kMessageFdsLost);
+  set("MESSAGE_STAMPED", kMessageStamped);
+  set("ABOUT_FLAGS", kAboutFlags);
+  set("ABOUT_ADDRESS", kAboutAddress);
+  set("ABOUT_FD_COUNT", kAboutFdCount);
+  set("ABOUT_FDS", kAboutFds);
+  set("MAX_FDS_OF_MESSAGE", kMaxFdsOfMessage);
   const auto option = [&](const char* name, SocketOption value) {
     set(name, static_cast<int>(value));
   };
@@ -77,6 +88,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Driver", DefineDriver(env));
   DefineSocketFunctions(env, exports);
   DefineDescriptorFunctions(env, exports);
+  DefineUnixFunctions(env, exports);
+  DefineOptionFunctions(env, exports);
   return exports;
 }
 
