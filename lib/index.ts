@@ -42,7 +42,25 @@ export { LookupError } from './blocking/lookup-error.js'
 export type { BlockingOptions } from './blocking/pool.js'
 export { HostNotNumericError, type AddressOptions } from './net/address.js'
 export { connect, type ConnectOptions } from './net/connect.js'
-export { type Connection, type KeepAliveOptions } from './net/connection.js'
+export { Connection, type KeepAliveOptions } from './net/connection.js'
 export { ConnectError } from './net/happy-eyeballs.js'
-export { listen, type Listener, type ListenOptions } from './net/listener.js'
-export { serve, type CloseOptions, type Handler, type ServeOptions, type Server } from './net/serve.js'
+export { listen, Listener, type ListenOptions } from './net/listener.js'
+export { serve, type CloseOptions, type Handler, type ServeOptions, type Server, type UnixServeOptions } from './net/serve.js'
+export type { AnyAddress, PeerCredentials, UnixAddress } from './kernel/kernel.js'
+export { formatAddress, parseAddress } from './net/address-text.js'
+export { ReceivedFd, type ReceivedObject } from './net/received.js'
+export { MessageTruncatedError, SeqpacketConnection } from './net/seqpacket.js'
+export type {
+  SettableOptionName,
+  SocketOptionInput,
+  SocketOptionName,
+  SocketOptionNumber,
+  SocketOptionValue
+} from './net/socket-options.js'
+export type { TcpInfo, TcpState } from './net/tcp-info.js'
+export type { UnixConnectOptions } from './net/unix-connect.js'
+export { UnixConnection } from './net/unix-connection.js'
+export { unixDatagram, UnixDatagramSocket, type UnixDatagramOptions, type UnixSendOptions } from './net/unix-datagram.js'
+export { UnixListener, type UnixConnectionType, type UnixListenOptions } from './net/unix-listener.js'
+export { FdsLostError, UnixMessage, type ReceiveOptions, type Sendable } from './net/unix-message.js'
+export type { UnixNameOptions } from './net/unix-name.js'

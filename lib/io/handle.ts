@@ -18,7 +18,8 @@ export class Handle extends Registration {
   /** Invariant: -1 exactly when closed. */
   fd: number
 
-  private constructor(runtime: Runtime, fd: number, transfer: Transfer) {
+  /** Use `adopt`, which also has it watched. */
+  constructor(runtime: Runtime, fd: number, transfer: Transfer) {
     super()
     this.runtime = runtime
     this.kernel = runtime.kernel
@@ -27,8 +28,13 @@ export class Handle extends Registration {
   }
 
   /** Takes the fd and has it watched. Throws `SystemError` if the kernel refuses, and has closed the fd then. */
-  static adopt(runtime: Runtime, fd: number, transfer: Transfer = runtime.kernel): Handle {
-    const handle = new Handle(runtime, fd, transfer)
+  static adopt<H extends Handle>(
+    this: new (runtime: Runtime, fd: number, transfer: Transfer) => H,
+    runtime: Runtime,
+    fd: number,
+    transfer: Transfer = runtime.kernel
+  ): H {
+    const handle = new this(runtime, fd, transfer)
     const result = runtime.reactor.add(handle, fd)
     if (result < 0) {
       runtime.kernel.closeFd(fd)

@@ -36,7 +36,7 @@ export const LOOPBACK = ['127.0.0.1', '::1'] as const
 export function endpoint(options: AddressOptions, defaultHost: string, leastPort: 0 | 1): SocketAddress | NamedAddress {
   if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options)
   const { port, host = defaultHost } = options
-  if ('path' in options) throw invalidValue('options.path', 'is not supported: only TCP is', options.path)
+  if ('path' in options) throw invalidValue('options.path', 'cannot be given together with a port', options.path)
   checkInteger('options.port', port, leastPort, 65535)
   if (typeof host !== 'string') throw invalidType('options.host', 'of type string', host)
   if (host === '') throw invalidValue('options.host', 'must not be empty', host)

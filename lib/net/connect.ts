@@ -12,6 +12,10 @@ import { endpoint, LOCALHOST, LOOPBACK, numericAddress, type AddressOptions, typ
 import { Attempt, type SocketSettings } from './attempt.js'
 import { checkKeepAlive, type Connection, type KeepAliveOptions } from './connection.js'
 import { ConnectError, connectToFirst, interleave } from './happy-eyeballs.js'
+import type { SeqpacketConnection } from './seqpacket.js'
+import { connectUnix, type UnixConnectOptions } from './unix-connect.js'
+import type { UnixConnection } from './unix-connection.js'
+import { isUnix } from './unix-path.js'
 
 export interface ConnectOptions extends AddressOptions {
   /** Of the addresses of a name, those of this family only: 4, 6, or 0 for both, as by default. */
@@ -61,7 +65,26 @@ interface Plan {
  * @example
  * await using connection = await connect({ port: 6379, host: 'cache.example', timeout: 5000 })
  */
-export function connect(options: ConnectOptions): Op<Connection> {
+export function connect(options: ConnectOptions): Op<Connection>
+/**
+ * Connects to a Unix socket: a path, or an abstract name (`'\\0name'`, Linux). On cancel the socket is closed. While the
+ * listener has no room for one more, it is tried again (Linux says EAGAIN then, and no event would come).
+ *
+ * Errors: system errors such as `ENOENT`, `ECONNREFUSED` and `EPROTOTYPE` (another `type` listens), with `address`;
+ * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, thrown at once.
+ *
+ * @example
+ * await using connection = await connect({ path: '/run/my.sock' })
+ */
+export function connect(options: UnixConnectOptions & { type: 'seqpacket' }): Op<SeqpacketConnection>
+export function connect(options: UnixConnectOptions & { type?: 'stream' | undefined }): Op<UnixConnection>
+export function connect(
+  options: ConnectOptions | UnixConnectOptions
+): Op<Connection | UnixConnection | SeqpacketConnection> {
+  return isUnix(options) ? connectUnix(options) : connectTcp(options)
+}
+
+function connectTcp(options: ConnectOptions): Op<Connection> {
   const where = endpoint(options, LOCALHOST, 1)
   const family = familyOf(options.family)
   const { attemptDelay = ATTEMPT_DELAY_MS, timeout: patience, signal, noDelay = true, fastOpen = false } = options

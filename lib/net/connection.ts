@@ -5,6 +5,15 @@ import { SocketOption } from '../kernel/layout.js'
 import { ClosedError } from '../io/errors.js'
 import { Stream } from '../io/stream.js'
 import { checkInteger } from '../task/validate.js'
+import {
+  getOption,
+  setOption,
+  type SettableOptionName,
+  type SocketOptionInput,
+  type SocketOptionName,
+  type SocketOptionNumber,
+  type SocketOptionValue
+} from './socket-options.js'
 
 /** How a dead peer is found out. What is left out stays as the system has it. */
 export interface KeepAliveOptions {
@@ -32,7 +41,7 @@ export class Connection extends Stream {
 
   /** Whether small segments go out at once (the default here) or are held back while others are unacknowledged. */
   setNoDelay(on = true): this {
-    this.setOption(SocketOption.NO_DELAY, on ? 1 : 0)
+    this.set(SocketOption.NO_DELAY, on ? 1 : 0)
     return this
   }
 
@@ -40,14 +49,37 @@ export class Connection extends Stream {
   setKeepAlive(on = true, options: KeepAliveOptions = {}): this {
     const { idle, interval, count } = options
     checkKeepAlive('options', options)
-    this.setOption(SocketOption.KEEP_ALIVE, on ? 1 : 0)
-    if (idle !== undefined) this.setOption(SocketOption.KEEP_ALIVE_IDLE, idle)
-    if (interval !== undefined) this.setOption(SocketOption.KEEP_ALIVE_INTERVAL, interval)
-    if (count !== undefined) this.setOption(SocketOption.KEEP_ALIVE_COUNT, count)
+    this.set(SocketOption.KEEP_ALIVE, on ? 1 : 0)
+    if (idle !== undefined) this.set(SocketOption.KEEP_ALIVE_IDLE, idle)
+    if (interval !== undefined) this.set(SocketOption.KEEP_ALIVE_INTERVAL, interval)
+    if (count !== undefined) this.set(SocketOption.KEEP_ALIVE_COUNT, count)
     return this
   }
 
-  private setOption(option: number, value: number): void {
+  /**
+   * The value of a socket option, by the name that the manual has (`'TCP_INFO'`, `'SO_RCVBUF'`), or its bytes by number.
+   * Errors: `ENOPROTOOPT` for one that this system does not know, other system errors; `ClosedError`,
+   * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
+   *
+   * @example
+   * const { rtt, state } = connection.getOption('TCP_INFO')
+   */
+  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
+    return getOption(this.handle, option)
+  }
+
+  /**
+   * Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`.
+   *
+   * @example
+   * connection.setOption('TCP_USER_TIMEOUT', 5000)
+   */
+  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
+    setOption(this.handle, option, value)
+    return this
+  }
+
+  private set(option: number, value: number): void {
     if (this.closed) throw new ClosedError('the connection')
     check(this.handle.kernel.setOption(this.fd, option, value), 'setsockopt')
   }

@@ -1,29 +1,20 @@
-/** A listening TCP socket, and accepting from it. */
-import {
-  check,
-  EAGAIN,
-  ECONNABORTED,
-  EINTR,
-  ENETDOWN,
-  EOPNOTSUPP,
-  EPERM,
-  EPROTO,
-  SystemError
-} from '../kernel/errno.js'
+/** Listening: for TCP connections here, for Unix ones in `unix-listener.ts`. */
+import { check, type SystemError } from '../kernel/errno.js'
 import type { Kernel, SocketAddress } from '../kernel/kernel.js'
-import { READABLE, SocketOption, WRITABLE } from '../kernel/layout.js'
-import { CloseAtOnce } from '../io/close-at-once.js'
-import { BusyError, ClosedError } from '../io/errors.js'
+import { SocketOption } from '../kernel/layout.js'
 import { Handle } from '../io/handle.js'
 import { currentRuntime } from '../runtime/current.js'
-import { Leaf } from '../task/leaf.js'
 import { immediate, op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { lookup } from '../blocking/lookup.js'
 import { checkInteger } from '../task/validate.js'
-import { acceptPatiently } from './accept-policy.js'
+import { AcceptingSocket } from './accepting-socket.js'
 import { endpoint, LOCALHOST, LOOPBACK, numericAddress, type AddressOptions } from './address.js'
 import { Connection } from './connection.js'
+import type { SeqpacketConnection } from './seqpacket.js'
+import type { UnixConnection } from './unix-connection.js'
+import { isUnix } from './unix-path.js'
+import { listenUnix, type UnixListener, type UnixListenOptions } from './unix-listener.js'
 
 export interface ListenOptions extends AddressOptions {
   /** Connections the system holds until they are accepted, 4096 by default; the system has its own ceiling. */
@@ -34,99 +25,10 @@ export interface ListenOptions extends AddressOptions {
   ipv6Only?: boolean | undefined
 }
 
-/** Errors of a connection that was gone before it could be accepted (accept(2)), and of nothing else. */
-const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNOTSUPP])
-
-class Accept extends Leaf<Connection> {
-  private readonly handle: Handle
-
-  constructor(handle: Handle) {
-    super()
-    this.handle = handle
-  }
-
-  protected override attempt(): boolean {
-    const { handle } = this
-    if (handle.reader !== null && handle.reader !== this) throw new BusyError('accepting from this listener')
-    if (handle.closed) throw new ClosedError('the listener')
-    if ((handle.readiness & READABLE) === 0) return false
-    handle.reader = null
-    for (;;) {
-      const fd = handle.kernel.accept(handle.fd)
-      if (fd >= 0) return this.complete(accepted(handle, fd))
-      if (fd === EAGAIN) {
-        handle.exhausted(READABLE)
-        return false
-      }
-      if (!GONE_BEFORE.has(fd)) throw new SystemError(fd, 'accept')
-    }
-  }
-
-  protected override arm(): void {
-    this.handle.reader = this
-  }
-
-  override disarm(): void {
-    this.handle.reader = null
-  }
-}
-
-function accepted(listener: Handle, fd: number): Connection {
-  const handle = Handle.adopt(listener.runtime, fd)
-  // A new socket has room: the first write need not wait for the event that says so.
-  handle.readiness = WRITABLE
-  return new Connection(handle)
-}
-
-export class Listener {
-  /** @internal */
-  readonly handle: Handle
-  /** Where it listens, with the port the system has chosen if it was 0. */
-  readonly address: SocketAddress
-
-  /** @internal Use `listen`. */
-  constructor(handle: Handle, address: SocketAddress) {
-    this.handle = handle
-    this.address = address
-  }
-
-  get fd(): number {
-    return this.handle.fd
-  }
-
-  get closed(): boolean {
-    return this.handle.closed
-  }
-
-  /**
-   * Waits for a connection. On cancel none has been taken. Connections that were gone before they could be accepted are
-   * passed over. Errors: `ClosedError`, `BusyError` (another task accepts), system errors such as `EMFILE`, after which
-   * the connection still waits: pause before the next call, as iterating and `serve` do.
-   */
-  accept(): Op<Connection> {
-    return new Accept(this.handle)
-  }
-
-  /**
-   * Stops listening. Connections that were not accepted are reset by the system. Idempotent. In a cancelled scope the fd
-   * is freed all the same; then `Cancelled` is thrown.
-   */
-  close(): Op<void> {
-    return new CloseAtOnce(this.handle)
-  }
-
-  /** The connections that come, until the listener is closed. Out of fds, it pauses and goes on by itself. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Connection, void, undefined> {
-    const accept = acceptPatiently(this)
-    for (;;) {
-      const connection = await accept()
-      if (connection === null) return
-      yield connection
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.handle.close()
+/** A listening TCP socket. */
+export class Listener extends AcceptingSocket<Connection, SocketAddress> {
+  protected override wrap(handle: Handle): Connection {
+    return new Connection(handle)
   }
 }
 
@@ -141,8 +43,30 @@ export class Listener {
  * const listener = yield* listen({ port: 7000, host: '127.0.0.1' })
  * const connection = yield* listener.accept()
  */
-export function listen(options: ListenOptions): Op<Listener> {
-  return listening(options)()
+export function listen(options: ListenOptions): Op<Listener>
+/**
+ * Listens on a Unix socket: at a path, or at an abstract name (`'\\0name'`, Linux). Streams of bytes, or with
+ * `type: 'seqpacket'` of messages. The file is removed when the listener is closed, if it is still the same.
+ *
+ * A file that a server which is gone has left behind is replaced: it must be a socket, ours, and nobody must be bound to
+ * it. Those who listen through this library take turns meanwhile (an `flock` on the directory), so that of several that
+ * start at once one gets the name, and the others `EADDRINUSE`.
+ *
+ * Errors: system errors such as `EADDRINUSE`, `EACCES` and `ENOENT` (syscall `listen`, with `address`);
+ * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` (the path is too long, or has a NUL in it), `ERR_OUT_OF_RANGE`, thrown
+ * at once.
+ *
+ * @example
+ * const listener = yield* listen({ path: '/run/my.sock', mode: 0o600 })
+ * const connection = yield* listener.accept()
+ * if (connection.peerCredentials().uid !== process.getuid()) yield* connection.close()
+ */
+export function listen(options: UnixListenOptions & { type: 'seqpacket' }): Op<UnixListener<SeqpacketConnection>>
+export function listen(options: UnixListenOptions & { type?: 'stream' | undefined }): Op<UnixListener>
+export function listen(
+  options: ListenOptions | UnixListenOptions
+): Op<Listener | UnixListener<UnixConnection | SeqpacketConnection>> {
+  return isUnix(options) ? listenUnix(options) : listening(options)()
 }
 
 /** @internal Checks the options, and gives what makes the operation: for who drives it later, in one of its own. */

@@ -1,6 +1,6 @@
 /** A TCP server: accepts, and runs a handler in a task of its own for every connection. */
-import { SystemError } from '../kernel/errno.js'
-import type { SocketAddress } from '../kernel/kernel.js'
+import { addressText, SystemError } from '../kernel/errno.js'
+import type { AnyAddress, SocketAddress, UnixAddress } from '../kernel/kernel.js'
 import { ambientScope, requireTask } from '../task/ambient.js'
 import { delegate, enterScope } from '../task/enter-scope.js'
 import { dispose } from '../task/dispose.js'
@@ -11,11 +11,14 @@ import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
 import type { Task } from '../task/task.js'
 import type { Body, Coroutine, Op, Waiter } from '../task/types.js'
-import { checkFunction, checkInteger, checkMilliseconds } from '../task/validate.js'
+import { checkFunction, checkInteger, checkMilliseconds, invalidValue } from '../task/validate.js'
 import { timeout, TimeoutError } from '../time/timeout.js'
 import { acceptPatiently } from './accept-policy.js'
 import type { Connection } from './connection.js'
 import { listening, type Listener, type ListenOptions } from './listener.js'
+import type { UnixConnection } from './unix-connection.js'
+import { listenUnix, type UnixListenOptions } from './unix-listener.js'
+import { isUnix } from './unix-path.js'
 
 export type Handler = Body<[Connection], void>
 
@@ -28,6 +31,11 @@ export interface ServeOptions extends ListenOptions {
   signal?: AbortSignal | undefined
 }
 
+export interface UnixServeOptions extends UnixListenOptions, Omit<ServeOptions, keyof ListenOptions | 'onError'> {
+  type?: 'stream' | undefined
+  onError?: ((error: unknown, connection: UnixConnection) => void) | undefined
+}
+
 export interface CloseOptions {
   /** Milliseconds that handlers may take to end by themselves before they are cancelled; 0 by default. */
   grace?: number | undefined
@@ -35,9 +43,9 @@ export interface CloseOptions {
 
 /** Waits until one more connection is allowed. */
 class BelowLimit extends Leaf<void> {
-  private readonly server: Server
+  private readonly server: Server<AnyAddress>
 
-  constructor(server: Server) {
+  constructor(server: Server<AnyAddress>) {
     super()
     this.server = server
   }
@@ -55,9 +63,9 @@ class BelowLimit extends Leaf<void> {
   }
 }
 
-export class Server {
+export class Server<A extends AnyAddress = SocketAddress> {
   /** Where it listens. */
-  readonly address: SocketAddress
+  readonly address: A
   /** @internal */
   whenBelowLimit: Waiter | null = null
   private readonly listener: Listener
@@ -73,12 +81,13 @@ export class Server {
   /** @internal Use `serve`. */
   constructor(listener: Listener, handler: Handler, options: ServeOptions, owner: Scope) {
     this.listener = listener
-    this.address = listener.address
+    this.address = listener.address as AnyAddress as A
     this.handler = handler
     this.limit = options.limit ?? Infinity
     this.onError = options.onError ?? printError
     this.task = owner.spawn(this.run.bind(this), options.signal)
-    this.task.name = `serve :${this.address.port}`
+    const { address } = this
+    this.task.name = address.family === 'Unix' ? `serve ${addressText(address)}` : `serve :${address.port}`
   }
 
   /** Connections whose handler has not ended. */
@@ -196,17 +205,29 @@ function printError(error: unknown): void {
  *   for (let chunk; (chunk = yield* connection.readSome()) !== null; ) yield* connection.write(chunk)
  * })
  */
-export function serve(options: ServeOptions, handler: Handler): Op<Server> {
+export function serve(options: ServeOptions, handler: Handler): Op<Server>
+/** The same at a Unix socket: see `listen` for its name and its file. */
+export function serve(options: UnixServeOptions, handler: Body<[UnixConnection], void>): Op<Server<UnixAddress>>
+export function serve(
+  where: ServeOptions | UnixServeOptions,
+  handle: Handler | Body<[UnixConnection], void>
+): Op<Server<any>> {
+  // A server does with a connection what all streams can do.
+  const options = where as ServeOptions
+  const handler = handle as Handler
   checkFunction('handler', handler)
-  const open = listening(options)
+  if (isUnix<UnixServeOptions>(where) && where.type !== undefined && where.type !== 'stream') {
+    throw invalidValue('options.type', "must be 'stream': a server has no messages", where.type)
+  }
   const { limit, onError, signal } = options
   if (limit !== undefined && limit !== Infinity) checkInteger('options.limit', limit, 1, Number.MAX_SAFE_INTEGER)
   if (onError !== undefined) checkFunction('options.onError', onError)
   if (signal !== undefined) checkSignal(signal)
+  const open = isUnix<UnixServeOptions>(where) ? () => listenUnix<UnixConnection>(where) : listening(options)
   // That of whoever calls: inside a combinator the operation runs in a scope that ends with it.
   const owner = ambientScope()
   return op(function* () {
-    const listener = yield* open()
+    const listener = (yield* open()) as unknown as Listener
     return new Server(listener, handler, options, owner)
   })
 }

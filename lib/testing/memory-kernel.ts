@@ -489,13 +489,13 @@ export class MemoryKernel implements Kernel {
   setRawOption(fd: number, level: number, name: number, value: Uint8Array): number {
     if (level !== 0) return ENOPROTOOPT
     if (value.length < 4) return EINVAL
-    return this.setOption(fd, name, new DataView(value.buffer, value.byteOffset).getInt32(0, true))
+    return this.setOption(fd, name, new Int32Array(Uint8Array.from(value.subarray(0, 4)).buffer)[0] as number)
   }
 
   getRawOption(fd: number, level: number, name: number, into: Uint8Array): number {
     if (level !== 0) return ENOPROTOOPT
     if (!this.sockets.has(fd)) return EBADF
-    new DataView(into.buffer, into.byteOffset).setInt32(0, this.getOption(fd, name), true)
+    into.set(new Uint8Array(Int32Array.of(this.getOption(fd, name)).buffer))
     return 4
   }
 

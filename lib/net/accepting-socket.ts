@@ -1,0 +1,136 @@
+/** A socket that listens, of whatever family: accepting from it, and closing it. How it came to listen is for others. */
+import { EAGAIN, ECONNABORTED, EINTR, ENETDOWN, EOPNOTSUPP, EPERM, EPROTO, SystemError } from '../kernel/errno.js'
+import type { AnyAddress } from '../kernel/kernel.js'
+import { READABLE, WRITABLE } from '../kernel/layout.js'
+import { CloseAtOnce } from '../io/close-at-once.js'
+import { BusyError, ClosedError } from '../io/errors.js'
+import { Handle } from '../io/handle.js'
+import { Leaf } from '../task/leaf.js'
+import type { Op } from '../task/types.js'
+import { acceptPatiently } from './accept-policy.js'
+import {
+  getOption,
+  setOption,
+  type SettableOptionName,
+  type SocketOptionInput,
+  type SocketOptionName,
+  type SocketOptionNumber,
+  type SocketOptionValue
+} from './socket-options.js'
+
+/** Errors of a connection that was gone before it could be accepted (accept(2)), and of nothing else. */
+const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNOTSUPP])
+
+class Accept<C> extends Leaf<C> {
+  private readonly handle: Handle
+  private readonly socket: AcceptingSocket<C>
+
+  constructor(socket: AcceptingSocket<C>) {
+    super()
+    this.handle = socket.handle
+    this.socket = socket
+  }
+
+  protected override attempt(): boolean {
+    const { handle } = this
+    if (handle.reader !== null && handle.reader !== this) throw new BusyError('accepting from this listener')
+    if (handle.closed) throw new ClosedError('the listener')
+    if ((handle.readiness & READABLE) === 0) return false
+    handle.reader = null
+    for (;;) {
+      const fd = handle.kernel.accept(handle.fd)
+      if (fd >= 0) return this.complete(this.socket.accepted(fd))
+      if (fd === EAGAIN) {
+        handle.exhausted(READABLE)
+        return false
+      }
+      if (!GONE_BEFORE.has(fd)) throw new SystemError(fd, 'accept')
+    }
+  }
+
+  protected override arm(): void {
+    this.handle.reader = this
+  }
+
+  override disarm(): void {
+    this.handle.reader = null
+  }
+}
+
+export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> {
+  /** @internal */
+  readonly handle: Handle
+  /** Where it listens, with the port the system has chosen if it was 0. */
+  readonly address: A
+
+  /** @internal Use `listen`. */
+  constructor(handle: Handle, address: A) {
+    this.handle = handle
+    this.address = address
+  }
+
+  /** The object that stands for a connection. */
+  protected abstract wrap(handle: Handle): C
+
+  /** @internal A connection that the system has just handed out. */
+  accepted(fd: number): C {
+    const handle = Handle.adopt(this.handle.runtime, fd)
+    // A new socket has room: the first write need not wait for the event that says so.
+    handle.readiness = WRITABLE
+    return this.wrap(handle)
+  }
+
+  get fd(): number {
+    return this.handle.fd
+  }
+
+  get closed(): boolean {
+    return this.handle.closed
+  }
+
+  /**
+   * Waits for a connection. On cancel none has been taken. Connections that were gone before they could be accepted are
+   * passed over. Errors: `ClosedError`, `BusyError` (another task accepts), system errors such as `EMFILE`, after which
+   * the connection still waits: pause before the next call, as iterating and `serve` do.
+   */
+  accept(): Op<C> {
+    return new Accept(this)
+  }
+
+  /**
+   * Stops listening. Connections that were not accepted are reset by the system. Idempotent. In a cancelled scope the fd
+   * is freed all the same; then `Cancelled` is thrown.
+   */
+  close(): Op<void> {
+    return new CloseAtOnce(this.handle)
+  }
+
+  /**
+   * The value of a socket option, by the name that the manual has (`'SO_RCVBUF'`), or its bytes by number. Accepted
+   * connections inherit most of them. Errors: `ENOPROTOOPT` for one that this system does not know, other system errors;
+   * `ClosedError`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
+   */
+  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
+    return getOption(this.handle, option)
+  }
+
+  /** Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`. */
+  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
+    setOption(this.handle, option, value)
+    return this
+  }
+
+  /** The connections that come, until the listener is closed. Out of fds, it pauses and goes on by itself. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<C, void, undefined> {
+    const accept = acceptPatiently(this)
+    for (;;) {
+      const connection = await accept()
+      if (connection === null) return
+      yield connection
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.handle.close()
+  }
+}

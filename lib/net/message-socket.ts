@@ -1,0 +1,174 @@
+/** What sockets that carry messages have in common: one message a call, none in parts, and nothing is buffered here. */
+import { EAGAIN, ENOBUFS, SystemError } from '../kernel/errno.js'
+import type { UnixAddress } from '../kernel/kernel.js'
+import { READABLE, READ_CLOSED, WRITABLE } from '../kernel/layout.js'
+import { CloseAtOnce } from '../io/close-at-once.js'
+import { BusyError, ClosedError } from '../io/errors.js'
+import type { Handle } from '../io/handle.js'
+import { WOULD_BLOCK } from '../io/receive.js'
+import { Leaf } from '../task/leaf.js'
+import { op } from '../task/op.js'
+import type { Op } from '../task/types.js'
+import { sleep } from '../time/sleep.js'
+import {
+  getOption,
+  setOption,
+  type SettableOptionName,
+  type SocketOptionInput,
+  type SocketOptionName,
+  type SocketOptionNumber,
+  type SocketOptionValue
+} from './socket-options.js'
+import { receiveOne, type Limits, type UnixMessage } from './unix-message.js'
+import { asUnix } from './unix-path.js'
+
+/** Null: 0 bytes that were no message, which is the end of a seqpacket connection. */
+class ReceiveMessage extends Leaf<UnixMessage | null> {
+  private readonly handle: Handle
+  private readonly limits: Limits
+
+  constructor(handle: Handle, limits: Limits) {
+    super()
+    this.handle = handle
+    this.limits = limits
+  }
+
+  protected override attempt(): boolean {
+    const { handle } = this
+    if (handle.reader !== null && handle.reader !== this) throw new BusyError('receiving from this socket')
+    if (handle.closed) throw new ClosedError('the socket')
+    if ((handle.readiness & READABLE) === 0) return false
+    handle.reader = null
+    const message = receiveOne(handle, this.limits)
+    if (message === WOULD_BLOCK) return false
+    // The end stays readable, whether or not its event has come yet.
+    if (message === null) handle.readiness |= READABLE | READ_CLOSED
+    return this.complete(message)
+  }
+
+  protected override arm(): void {
+    this.handle.reader = this
+  }
+
+  override disarm(): void {
+    this.handle.reader = null
+  }
+}
+
+export interface Outgoing {
+  readonly data: Uint8Array
+  readonly fds: Int32Array
+  /** Undefined: the peer. */
+  readonly to: Uint8Array | undefined
+  /** How errors call it. */
+  readonly address: UnixAddress | undefined
+}
+
+/** False: there is no room, and no event will say when there is. */
+class SendMessage extends Leaf<boolean> {
+  private readonly handle: Handle
+  private readonly outgoing: Outgoing
+
+  constructor(handle: Handle, outgoing: Outgoing) {
+    super()
+    this.handle = handle
+    this.outgoing = outgoing
+  }
+
+  protected override attempt(): boolean {
+    const { handle, outgoing } = this
+    if (handle.writer !== null && handle.writer !== this) throw new BusyError('sending to this socket')
+    if (handle.closed) throw new ClosedError('the socket')
+    if ((handle.readiness & WRITABLE) === 0) return false
+    handle.writer = null
+    const { data, fds, to } = outgoing
+    const result = handle.kernel.sendMessage(handle.fd, data, 0, data.length, fds, to)
+    if (result >= 0) return this.complete(true)
+    if (result === ENOBUFS) return this.complete(false)
+    if (result !== EAGAIN) throw new SystemError(result, 'sendmsg', outgoing.address)
+    // It may be the receiver who has no room. Linux tells the senders that are connected to it, and nobody else.
+    if (to !== undefined) return this.complete(false)
+    handle.exhausted(WRITABLE)
+    return false
+  }
+
+  protected override arm(): void {
+    this.handle.writer = this
+  }
+
+  override disarm(): void {
+    this.handle.writer = null
+  }
+}
+
+/** A receiver without room is asked again after 1 ms, then after twice as long each time. */
+const FIRST_PAUSE_MS = 1
+const LONGEST_PAUSE_MS = 64
+
+export abstract class MessageSocket {
+  /** @internal */
+  readonly handle: Handle
+  private local: UnixAddress | undefined
+
+  /** @internal */
+  constructor(handle: Handle) {
+    this.handle = handle
+  }
+
+  /** The file descriptor, -1 once it is closed. It stays this object's. */
+  get fd(): number {
+    return this.handle.fd
+  }
+
+  get closed(): boolean {
+    return this.handle.closed
+  }
+
+  /** This side's address, whose path is empty if it has no name; undefined once closed, unless it was asked for before. */
+  get localAddress(): UnixAddress | undefined {
+    return (this.local ??= this.closed ? undefined : asUnix(this.handle.kernel.localAddress(this.fd)))
+  }
+
+  /**
+   * The value of a socket option, by the name that the manual has (`'SO_RCVBUF'`), or its bytes by number. Errors:
+   * `ENOPROTOOPT` for one that this system does not know, other system errors; `ClosedError`, `ERR_INVALID_ARG_TYPE`,
+   * `ERR_INVALID_ARG_VALUE`.
+   */
+  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
+    return getOption(this.handle, option)
+  }
+
+  /** Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`. */
+  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
+    setOption(this.handle, option, value)
+    return this
+  }
+
+  /**
+   * Closes now; what was sent is in the system's hands. Who is waiting on the socket gets `ClosedError`. Idempotent. In a
+   * cancelled scope the fd is freed all the same; then `Cancelled` is thrown.
+   */
+  close(): Op<void> {
+    return new CloseAtOnce(this.handle)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.handle.close()
+  }
+
+  /** @internal */
+  protected receiveOne(limits: Limits): Op<UnixMessage | null> {
+    return new ReceiveMessage(this.handle, limits)
+  }
+
+  /** @internal */
+  protected sendOne(outgoing: Outgoing): Op<void> {
+    const { handle } = this
+    return op(function* () {
+      for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+        if (yield* new SendMessage(handle, outgoing)) return
+        yield* sleep(pause)
+      }
+    })
+  }
+}

@@ -1,0 +1,221 @@
+/** A Unix connection: a byte stream, over which descriptors can be passed, too. */
+import { EAGAIN, ECONNRESET, ENOTCONN, EPIPE, SystemError } from '../kernel/errno.js'
+import type { PeerCredentials, UnixAddress } from '../kernel/kernel.js'
+import { MAX_FDS_OF_MESSAGE, READABLE, READ_CLOSED, WRITABLE } from '../kernel/layout.js'
+import { BusyError, ClosedError } from '../io/errors.js'
+import type { ReadBuffer } from '../io/read-buffer.js'
+import { WOULD_BLOCK } from '../io/receive.js'
+import { Stream } from '../io/stream.js'
+import { Leaf } from '../task/leaf.js'
+import type { Op } from '../task/types.js'
+import { invalidValue } from '../task/validate.js'
+import {
+  getOption,
+  peerCredentials,
+  setOption,
+  type SettableOptionName,
+  type SocketOptionInput,
+  type SocketOptionName,
+  type SocketOptionNumber,
+  type SocketOptionValue
+} from './socket-options.js'
+import { asUnix } from './unix-path.js'
+import {
+  fdsOf,
+  limitsOf,
+  messageBytes,
+  receiveOne,
+  type Limits,
+  type ReceiveOptions,
+  NAMELESS,
+  type Sendable,
+  UnixMessage
+} from './unix-message.js'
+
+/** Errors that end writing for good; others are of this one message, such as EBADF, or ETOOMANYREFS. */
+const ENDS_WRITING = new Set([EPIPE, ECONNRESET, ENOTCONN])
+
+/** `sendFds`: after all that was written before. */
+class SendFds extends Leaf<void> {
+  private readonly stream: UnixConnection
+  private readonly fds: Int32Array
+  private readonly data: Uint8Array
+
+  constructor(stream: UnixConnection, fds: Int32Array, data: Uint8Array) {
+    super()
+    this.stream = stream
+    this.fds = fds
+    this.data = data
+  }
+
+  protected override attempt(): boolean {
+    const { stream } = this
+    const { handle, output } = stream
+    if (stream.closing || handle.closed) throw new ClosedError('the connection')
+    output.check(this)
+    this.disarm()
+    if (stream.writeClosed) throw new ClosedError('the write side')
+    output.flush()
+    output.check(this)
+    if (output.bytes > 0 || (handle.readiness & WRITABLE) === 0) return false
+    const taken = handle.kernel.sendMessage(handle.fd, this.data, 0, this.data.length, this.fds)
+    if (taken === EAGAIN) {
+      handle.exhausted(WRITABLE)
+      return false
+    }
+    if (taken < 0) {
+      const error = new SystemError(taken, 'sendmsg')
+      if (!ENDS_WRITING.has(taken)) throw error
+      output.fail(error)
+      output.check(this)
+    }
+    // The descriptors have gone with the first byte. The rest is written like anything else, from a copy.
+    if (taken < this.data.length) output.reference(Uint8Array.prototype.slice.call(this.data, taken))
+    output.flush()
+    return this.complete(undefined)
+  }
+
+  protected override arm(): void {
+    const { handle, output } = this.stream
+    output.await(this)
+    // With nothing buffered, nobody else waits for room.
+    if (output.bytes === 0) handle.writer = this
+  }
+
+  override disarm(): void {
+    const { handle, output } = this.stream
+    output.leave(this)
+    if (handle.writer === this) handle.writer = null
+  }
+}
+
+/** `receiveFds`. */
+class ReceiveFds extends Leaf<UnixMessage | null> {
+  private readonly stream: UnixConnection
+  private readonly limits: Limits
+
+  constructor(stream: UnixConnection, limits: Limits) {
+    super()
+    this.stream = stream
+    this.limits = limits
+  }
+
+  protected override attempt(): boolean {
+    const { stream } = this
+    const { handle } = stream
+    if (handle.reader !== null && handle.reader !== this) throw new BusyError('reading from this connection')
+    if (stream.closing || handle.closed) throw new ClosedError('the connection')
+    const { input } = stream
+    if (input !== null && input.length > 0) return this.complete(this.leftOver(input))
+    if (stream.readError !== null) throw stream.readError
+    if ((handle.readiness & READABLE) === 0) return false
+    handle.reader = null
+    const message = this.receive()
+    if (message === WOULD_BLOCK) return false
+    if (message === null) {
+      // The end stays readable, whether or not its event has come yet.
+      handle.readiness |= READABLE | READ_CLOSED
+      const error = stream.unseenWriteError()
+      if (error !== null) throw error
+    }
+    return this.complete(message)
+  }
+
+  protected override arm(): void {
+    this.stream.handle.reader = this
+  }
+
+  override disarm(): void {
+    this.stream.handle.reader = null
+  }
+
+  /** What an earlier read has kept came without descriptors, or they were dropped then. */
+  private leftOver(input: ReadBuffer): UnixMessage {
+    this.stream.handle.reader = null
+    return new UnixMessage(input.take(Math.min(this.limits.maxBytes, input.length)), [], false, NAMELESS)
+  }
+
+  private receive(): UnixMessage | null | typeof WOULD_BLOCK {
+    try {
+      return receiveOne(this.stream.handle, this.limits)
+    } catch (error) {
+      if (error instanceof SystemError) this.stream.readError = error
+      throw error
+    }
+  }
+}
+
+export class UnixConnection extends Stream {
+  private local: UnixAddress | undefined
+  private remote: UnixAddress | undefined
+
+  /** This side's address, whose path is empty if it has no name; undefined once closed, unless it was asked for before. */
+  get localAddress(): UnixAddress | undefined {
+    return (this.local ??= this.closed ? undefined : asUnix(this.handle.kernel.localAddress(this.fd)))
+  }
+
+  /** The peer's address; of a client usually without a name. Undefined once closed, unless it was asked for before. */
+  get remoteAddress(): UnixAddress | undefined {
+    return (this.remote ??= this.closed ? undefined : asUnix(this.handle.kernel.remoteAddress(this.fd)))
+  }
+
+  /**
+   * Who the peer was when it called `connect`, or `listen`. The system vouches for it; the process may be another by now.
+   * Errors: `ClosedError`, system errors.
+   */
+  peerCredentials(): PeerCredentials {
+    return peerCredentials(this.handle)
+  }
+
+  /**
+   * Sends descriptors, 1 to 253, with the first byte of `data`, after all that was written before; `data` has at least one
+   * byte. They are numbers, or objects with an `fd`, and stay the sender's: close them when they are no longer needed here.
+   * The peer must receive them on purpose, with `receiveFds`; whoever reads the byte in another way loses them. On cancel
+   * nothing has been sent.
+   *
+   * Errors: those of `write`; `EBADF`, `ETOOMANYREFS` (too many are on their way), which leave the stream as it was;
+   * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
+   *
+   * @example
+   * yield* worker.sendFds([connection], 'take this\n')
+   * connection.reset()
+   */
+  sendFds(fds: readonly Sendable[], data: string | Uint8Array): Op<void> {
+    const numbers = fdsOf('fds', fds, 1)
+    const bytes = messageBytes(data)
+    if (bytes.length === 0) throw invalidValue('data', 'must not be empty: descriptors travel with a byte', data)
+    return new SendFds(this, numbers, bytes)
+  }
+
+  /**
+   * Waits for bytes, and takes the descriptors that come with them: close each, or the message, which is async-disposable.
+   * Sockets come as the objects that they are. Gives at most `maxBytes`, and never bytes from beyond the next descriptors;
+   * null means that the peer has finished. On cancel nothing has been read.
+   *
+   * What comes is up to the peer: `maxFds` bounds it, and one that sends more gets this side a `FdsLostError`. That is also
+   * thrown when the process has no descriptors left; nothing stays open then, the bytes are in the error, and the stream
+   * goes on. Other errors as for `read`.
+   *
+   * @example
+   * const message = yield* connection.receiveFds({ maxFds: 1 })
+   * if (message?.fds[0] instanceof Connection) spawn(answer, message.fds[0])
+   */
+  receiveFds(options: ReceiveOptions = {}): Op<UnixMessage | null> {
+    return new ReceiveFds(this, limitsOf(options, MAX_FDS_OF_MESSAGE))
+  }
+
+  /**
+   * The value of a socket option, by the name that the manual has (`'SO_SNDBUF'`), or its bytes by number. Errors:
+   * `ENOPROTOOPT` for one that this system does not know, other system errors; `ClosedError`, `ERR_INVALID_ARG_TYPE`,
+   * `ERR_INVALID_ARG_VALUE`.
+   */
+  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
+    return getOption(this.handle, option)
+  }
+
+  /** Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`. */
+  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
+    setOption(this.handle, option, value)
+    return this
+  }
+}
