@@ -57,7 +57,7 @@ export function* pair(): Coroutine<[client: Connection, server: Connection]> {
 }
 
 /** Everything the peer sends, until it has finished. */
-export function* readAll(connection: Connection): Coroutine<Buffer> {
+export function* readAll(connection: Pick<Connection, 'readSome'>): Coroutine<Buffer> {
   const chunks: Buffer[] = []
   for (let chunk; (chunk = yield* connection.readSome()) !== null; ) chunks.push(chunk)
   return Buffer.concat(chunks)

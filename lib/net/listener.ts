@@ -14,7 +14,7 @@ import { Connection } from './connection.js'
 import type { SeqpacketConnection } from './seqpacket.js'
 import type { UnixConnection } from './unix-connection.js'
 import { isUnix } from './unix-path.js'
-import { listenUnix, type UnixListener, type UnixListenOptions } from './unix-listener.js'
+import { listeningUnix, type UnixListener, type UnixListenOptions } from './unix-listener.js'
 
 export interface ListenOptions extends AddressOptions {
   /** Connections the system holds until they are accepted, 4096 by default; the system has its own ceiling. */
@@ -66,7 +66,7 @@ export function listen(options: UnixListenOptions & { type?: 'stream' | undefine
 export function listen(
   options: ListenOptions | UnixListenOptions
 ): Op<Listener | UnixListener<UnixConnection | SeqpacketConnection>> {
-  return isUnix(options) ? listenUnix(options) : listening(options)()
+  return isUnix(options) ? op(listeningUnix(options)) : listening(options)()
 }
 
 /** @internal Checks the options, and gives what makes the operation: for who drives it later, in one of its own. */

@@ -1,5 +1,5 @@
 /** What sockets that carry messages have in common: one message a call, none in parts, and nothing is buffered here. */
-import { EAGAIN, ENOBUFS, SystemError } from '../kernel/errno.js'
+import { check, EAGAIN, ENOBUFS, SystemError } from '../kernel/errno.js'
 import type { UnixAddress } from '../kernel/kernel.js'
 import { READABLE, READ_CLOSED, WRITABLE } from '../kernel/layout.js'
 import { CloseAtOnce } from '../io/close-at-once.js'
@@ -110,9 +110,13 @@ export abstract class MessageSocket {
   readonly handle: Handle
   private local: UnixAddress | undefined
 
-  /** @internal */
+  /** @internal Closes the fd if it cannot be prepared. */
   constructor(handle: Handle) {
     this.handle = handle
+    // An empty message and the end are both 0 bytes (Linux). With this, only a message has a stamp.
+    const result = handle.kernel.markMessages(handle.fd)
+    if (result < 0) handle.close()
+    check(result, 'setsockopt')
   }
 
   /** The file descriptor, -1 once it is closed. It stays this object's. */

@@ -3,7 +3,6 @@ import { check } from '../kernel/errno.js'
 import type { PeerCredentials, UnixAddress } from '../kernel/kernel.js'
 import { SHUT_WRITE } from '../kernel/layout.js'
 import { ClosedError } from '../io/errors.js'
-import type { Handle } from '../io/handle.js'
 import { immediate, op } from '../task/op.js'
 import { CoreactorError } from '../task/errors.js'
 import type { Op } from '../task/types.js'
@@ -24,15 +23,6 @@ export class MessageTruncatedError extends CoreactorError {
 
 export class SeqpacketConnection extends MessageSocket {
   private remote: UnixAddress | undefined
-
-  /** @internal Closes the fd if it cannot be prepared. */
-  constructor(handle: Handle) {
-    super(handle)
-    // An empty message and the end are both 0 bytes (Linux). With this, only a message has a stamp.
-    const result = handle.kernel.markMessages(handle.fd)
-    if (result < 0) handle.close()
-    check(result, 'setsockopt')
-  }
 
   /** The peer's address; of a client usually without a name. Undefined once closed, unless it was asked for before. */
   get remoteAddress(): UnixAddress | undefined {
@@ -55,9 +45,10 @@ export class SeqpacketConnection extends MessageSocket {
    * for (let message; (message = yield* connection.receive()) !== null; ) yield* connection.send(message)
    */
   receive(maxBytes?: number): Op<Buffer | null> {
-    const receiving = this.receiveOne(limitsOf({ maxBytes }, 0))
+    const limits = limitsOf({ maxBytes }, 0)
+    const receive = (): Op<UnixMessage | null> => this.receiveOne(limits)
     return op(function* () {
-      const message = yield* receiving
+      const message = yield* receive()
       if (message?.truncated === true) throw new MessageTruncatedError(message.data)
       return message === null ? null : message.data
     })

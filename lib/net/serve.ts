@@ -17,7 +17,7 @@ import { acceptPatiently } from './accept-policy.js'
 import type { Connection } from './connection.js'
 import { listening, type Listener, type ListenOptions } from './listener.js'
 import type { UnixConnection } from './unix-connection.js'
-import { listenUnix, type UnixListenOptions } from './unix-listener.js'
+import { listeningUnix, type UnixListenOptions } from './unix-listener.js'
 import { isUnix } from './unix-path.js'
 
 export type Handler = Body<[Connection], void>
@@ -223,7 +223,7 @@ export function serve(
   if (limit !== undefined && limit !== Infinity) checkInteger('options.limit', limit, 1, Number.MAX_SAFE_INTEGER)
   if (onError !== undefined) checkFunction('options.onError', onError)
   if (signal !== undefined) checkSignal(signal)
-  const open = isUnix<UnixServeOptions>(where) ? () => listenUnix<UnixConnection>(where) : listening(options)
+  const open = isUnix<UnixServeOptions>(where) ? listeningUnix<UnixConnection>(where) : listening(options)
   // That of whoever calls: inside a combinator the operation runs in a scope that ends with it.
   const owner = ambientScope()
   return op(function* () {

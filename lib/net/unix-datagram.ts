@@ -37,12 +37,10 @@ export class UnixDatagramSocket extends MessageSocket {
     const limits = limitsOf(options, 0)
     const receive = (): Op<UnixMessage | null> => this.receiveOne(limits)
     return op(function* () {
-      for (;;) {
-        const message = yield* receive()
-        // 0 bytes without a message: the socket has been shut down for reading, which only a peer of ours could do.
-        if (message !== null) return message
-        throw new ClosedError('the read side')
-      }
+      const message = yield* receive()
+      // 0 bytes without a stamp: somebody who shares the socket has shut it down for reading.
+      if (message === null) throw new ClosedError('the read side')
+      return message
     })
   }
 

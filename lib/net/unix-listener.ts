@@ -3,8 +3,7 @@ import { check } from '../kernel/errno.js'
 import type { UnixAddress } from '../kernel/kernel.js'
 import type { Handle } from '../io/handle.js'
 import { currentRuntime } from '../runtime/current.js'
-import { op } from '../task/op.js'
-import type { Op } from '../task/types.js'
+import type { Coroutine } from '../task/types.js'
 import { checkInteger, invalidValue } from '../task/validate.js'
 import { AcceptingSocket } from './accepting-socket.js'
 import { SeqpacketConnection } from './seqpacket.js'
@@ -40,16 +39,18 @@ export function checkConnectionType(type: unknown): asserts type is UnixConnecti
   if (type !== 'stream' && type !== 'seqpacket') throw invalidValue('options.type', "must be 'stream' or 'seqpacket'", type)
 }
 
-/** `listen` of options that have a path. */
-export function listenUnix<C extends UnixConnection | SeqpacketConnection>(options: UnixListenOptions): Op<UnixListener<C>> {
+/** Checks options that have a path, and gives what opens the listener. */
+export function listeningUnix<C extends UnixConnection | SeqpacketConnection>(
+  options: UnixListenOptions
+): () => Coroutine<UnixListener<C>> {
   const name = unixName(options)
   const { type = 'stream', backlog = 4096 } = options
   checkConnectionType(type)
   checkInteger('options.backlog', backlog, 1, 0x7fff_ffff)
-  return op(function* () {
+  return function* () {
     const handle = yield* openNamed(currentRuntime(), name, type, 'listen', (kernel, fd) => {
       check(kernel.listen(fd, backlog), 'listen', name.address)
     })
     return new UnixListener<C>(handle, name.address, type)
-  })
+  }
 }
