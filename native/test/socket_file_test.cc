@@ -1,3 +1,4 @@
+// The files of Unix sockets, what an fd is, and options by number.
 #include "../core/socket_file.h"
 
 #include <sys/stat.h>
@@ -6,12 +7,8 @@
 #include "../core/socket_options.h"
 #include "support.h"
 
-namespace coreactor {
+namespace coreactor::testing {
 namespace {
-
-using testing::Fds;
-using testing::Must;
-using testing::MustOpen;
 
 // A directory of its own, with a socket in it.
 class Place : public Fds {
@@ -77,14 +74,14 @@ TEST_CASE_FIXTURE(Fds, "what an fd is") {
     CHECK(KindOf(fd, &kind) == 0);
     return kind;
   };
-  const OwnedFd listener = testing::Listener();
+  const OwnedFd listener = Listener();
   const FdKind accepting = kind_of(listener.get());
   CHECK(accepting.is == FdKind::Is::kSocket);
   CHECK(accepting.family == AF_INET);
   CHECK(accepting.type == SOCK_STREAM);
   CHECK(accepting.accepts);
   CHECK_FALSE(accepting.connected);
-  const testing::Pair pair = testing::UnixPair(0);
+  const Pair pair = UnixPair(0);
   const FdKind end = kind_of(pair.near.get());
   CHECK(end.family == AF_UNIX);
   CHECK(end.connected);
@@ -121,4 +118,4 @@ TEST_CASE("the fields of TCP_INFO follow one another") {
 }
 
 }  // namespace
-}  // namespace coreactor
+}  // namespace coreactor::testing

@@ -1,3 +1,4 @@
+// Messages over Unix sockets: fds, truncation, stamps, credentials.
 #include "../core/unix_message.h"
 
 #include <fcntl.h>
@@ -7,13 +8,8 @@
 
 #include "support.h"
 
-namespace coreactor {
+namespace coreactor::testing {
 namespace {
-
-using testing::Fds;
-using testing::MustOpen;
-using testing::Pair;
-using testing::UnixPair;
 
 Pair PacketPair() {
   int ends[2];
@@ -50,19 +46,20 @@ TEST_CASE_FIXTURE(Fds, "as many fds as a message can carry arrive, close-on-exec
     CloseAll(message);
   }
   CHECK(SendFds(pair.near.get(), kMaxFdsOfMessage + 1) == -EINVAL);
-  CHECK(SendMessage(pair.near.get(), "x", 1, (const int[]){12345}, 1, nullptr) == -EBADF);
+  const int none = 12345;
+  CHECK(SendMessage(pair.near.get(), "x", 1, &none, 1, nullptr) == -EBADF);
 }
 
 TEST_CASE_FIXTURE(Fds, "fds that nobody wants are closed, and said to be lost") {
   for (const Pair& pair : {UnixPair(), PacketPair()}) {
     for (const size_t count : {size_t{1}, size_t{8}, kMaxFdsOfMessage}) {
       CHECK(SendFds(pair.near.get(), count) == 1);
-      const int before = testing::OpenFds();
+      const int before = OpenFds();
       Message message;
       CHECK(Take(pair.far.get(), false, &message) == 1);
       CHECK(message.flags == kMessageFdsLost);
       CHECK(message.fd_count == 0);
-      CHECK(testing::OpenFds() == before);
+      CHECK(OpenFds() == before);
     }
   }
 }
@@ -129,7 +126,7 @@ TEST_CASE_FIXTURE(Fds, "nothing waits on a socket that blocks, as a received one
 
 TEST_CASE_FIXTURE(Fds, "the peer's credentials are those of this process; a TCP socket has none") {
   const Pair pair = UnixPair();
-  const Credentials peer = testing::Must(PeerCredentials(pair.near.get()));
+  const Credentials peer = Must(PeerCredentials(pair.near.get()));
   CHECK(peer.pid == getpid());
   CHECK(peer.uid == geteuid());
   CHECK(peer.gid == getegid());
@@ -138,4 +135,4 @@ TEST_CASE_FIXTURE(Fds, "the peer's credentials are those of this process; a TCP 
 }
 
 }  // namespace
-}  // namespace coreactor
+}  // namespace coreactor::testing
