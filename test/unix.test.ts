@@ -265,6 +265,23 @@ describe('names', () => {
     })
   })
 
+  it('a listener that is passed on keeps its file, and goes on elsewhere', async () => {
+    const path = somewhere()
+    await run(function* () {
+      const [client, server] = yield* unixPair()
+      const listener = yield* listen({ path, removeFile: false })
+      const waiting = yield* connect({ path })
+      yield* client.sendFds([listener], 'yours')
+      yield* listener.close()
+      const message = yield* server.receiveFds()
+      const received = message?.fds[0] as UnixListener
+      const accepted = yield* received.accept()
+      const later = yield* connect({ path })
+      yield* closeAll(waiting, accepted, later, received, client, server)
+    })
+    expect(existsSync(path)).toBe(true)
+  })
+
   it('two that start in one directory take turns: the second waits for the first', async () => {
     const path = somewhere()
     leaveStale(path)

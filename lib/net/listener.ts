@@ -59,7 +59,7 @@ export function listen(options: ListenOptions): Op<Listener>
  * @example
  * const listener = yield* listen({ path: '/run/my.sock', mode: 0o600 })
  * const connection = yield* listener.accept()
- * if (connection.peerCredentials().uid !== process.getuid()) yield* connection.close()
+ * if (connection.peerCredentials().uid !== process.getuid?.()) yield* connection.close()
  */
 export function listen(options: UnixListenOptions & { type: 'seqpacket' }): Op<UnixListener<SeqpacketConnection>>
 export function listen(options: UnixListenOptions & { type?: 'stream' | undefined }): Op<UnixListener>

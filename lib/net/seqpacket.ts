@@ -42,7 +42,8 @@ export class SeqpacketConnection extends MessageSocket {
    * receiver), system errors such as `ECONNRESET`; `ERR_OUT_OF_RANGE`.
    *
    * @example
-   * for (let message; (message = yield* connection.receive()) !== null; ) yield* connection.send(message)
+   * const packets = yield* connect({ path: '/run/my.sock', type: 'seqpacket' })
+   * for (let message; (message = yield* packets.receive()) !== null; ) yield* packets.send(message)
    */
   receive(maxBytes?: number): Op<Buffer | null> {
     const limits = limitsOf({ maxBytes }, 0)

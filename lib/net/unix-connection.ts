@@ -177,8 +177,9 @@ export class UnixConnection extends Stream {
    * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
    *
    * @example
+   * const worker = yield* connect({ path: '/run/worker.sock' })
    * yield* worker.sendFds([connection], 'take this\n')
-   * connection.reset()
+   * yield* connection.close()
    */
   sendFds(fds: readonly Sendable[], data: string | Uint8Array): Op<void> {
     const numbers = fdsOf('fds', fds, 1)
@@ -197,8 +198,10 @@ export class UnixConnection extends Stream {
    * goes on. Other errors as for `read`.
    *
    * @example
-   * const message = yield* connection.receiveFds({ maxFds: 1 })
-   * if (message?.fds[0] instanceof Connection) spawn(answer, message.fds[0])
+   * const boss = yield* connect({ path: '/run/boss.sock' })
+   * const message = yield* boss.receiveFds({ maxFds: 1 })
+   * const client = message?.fds[0]
+   * if (client instanceof Connection) yield* client.write('hello')
    */
   receiveFds(options: ReceiveOptions = {}): Op<UnixMessage | null> {
     return new ReceiveFds(this, limitsOf(options, MAX_FDS_OF_MESSAGE))

@@ -30,6 +30,7 @@ export class UnixDatagramSocket extends MessageSocket {
    * Errors: `ClosedError`, `BusyError` (a second receiver), `FdsLostError`, system errors; `ERR_OUT_OF_RANGE`.
    *
    * @example
+   * const socket = yield* unixDatagram({ path: '/run/echo.sock' })
    * const { data, address } = yield* socket.recv()
    * yield* socket.send(data, { path: address.path })
    */

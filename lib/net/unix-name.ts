@@ -23,6 +23,8 @@ export interface UnixNameOptions {
   mode?: number | undefined
   /** Whether a socket file of ours that nobody is bound to any more is replaced; true by default. */
   replaceStale?: boolean | undefined
+  /** Whether closing removes the file, if it is still the same; true by default. False: for a socket that is passed on. */
+  removeFile?: boolean | undefined
 }
 
 /** What the options say, checked. */
@@ -30,6 +32,7 @@ export interface UnixName {
   readonly address: UnixAddress
   readonly mode: number | null
   readonly replaceStale: boolean
+  readonly removeFile: boolean
 }
 
 /** A directory is locked for microseconds, unless somebody else uses the same lock for something else. */
@@ -38,11 +41,12 @@ const LOCK_PAUSE_MS = 1
 
 const PERMISSIONS = 0o777
 
-export function unixName({ path, mode, replaceStale = true }: UnixNameOptions): UnixName {
+export function unixName({ path, mode, replaceStale = true, removeFile = true }: UnixNameOptions): UnixName {
   const address = unixAddress('options.path', path)
   if (mode !== undefined) checkInteger('options.mode', mode, 0, PERMISSIONS)
   if (typeof replaceStale !== 'boolean') throw invalidType('options.replaceStale', 'of type boolean', replaceStale)
-  return { address, mode: mode === undefined || isAbstract(path) ? null : mode, replaceStale }
+  if (typeof removeFile !== 'boolean') throw invalidType('options.removeFile', 'of type boolean', removeFile)
+  return { address, mode: mode === undefined || isAbstract(path) ? null : mode, replaceStale, removeFile }
 }
 
 /** The owner of a socket that has a name: takes it away when it closes the fd. */
@@ -102,16 +106,17 @@ function tryOpen(
       kernel.closeFd(fd)
       throw error
     }
-    return adopt(runtime, fd, path, identity)
+    return adopt(runtime, fd, name, identity)
   } finally {
     if (lock >= 0) kernel.closeFd(lock)
   }
 }
 
-function adopt(runtime: Runtime, fd: number, path: string, identity: string | null): NamedHandle {
+function adopt(runtime: Runtime, fd: number, { address, removeFile }: UnixName, identity: string | null): NamedHandle {
+  const { path } = address
   try {
     const handle = NamedHandle.adopt(runtime, fd)
-    if (identity !== null) handle.file = { path, identity }
+    if (identity !== null && removeFile) handle.file = { path, identity }
     return handle
   } catch (error) {
     if (identity !== null) removeIfSame(runtime.kernel, path, identity)
