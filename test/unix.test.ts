@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
+import { Worker } from 'node:worker_threads'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -25,13 +26,16 @@ import {
   serve,
   spawn,
   unixDatagram,
+  until,
   UnixConnection,
   UnixDatagramSocket,
   UnixListener,
+  type AnyAddress,
   type Coroutine,
   type Op
 } from 'coreactor'
 import { allParked } from 'coreactor/testing'
+import type { Kernel } from '../lib/kernel/kernel.js'
 import { nativeKernel } from '../lib/kernel/native.js'
 import { caught, onEveryKernel, pair, pattern, readAll, thrownBy } from './support.js'
 
@@ -335,19 +339,30 @@ describe('names', () => {
     }
   })
 
-  it('the file has its mode from the moment it is there', () => {
+  it('the file is never more open than its mode, not even for a moment', async () => {
     const before = process.umask(0)
-    const kernel = nativeKernel()
     const path = somewhere()
-    const fd = kernel.socket('Unix')
+    const kernel = nativeKernel()
+    const seen: number[] = []
+    const watching: Kernel = Object.assign(Object.create(kernel) as Kernel, {
+      bind(fd: number, address: AnyAddress) {
+        const result = kernel.bind(fd, address)
+        seen.push(statSync(path).mode & 0o777)
+        return result
+      }
+    })
     try {
-      expect(kernel.setMode(fd, 0o600)).toBe(0)
-      expect(kernel.bind(fd, { family: 'Unix', path })).toBe(0)
-      expect(statSync(path).mode & 0o777).toBe(0o600)
+      await run(
+        function* () {
+          const listener = yield* listen({ path, mode: 0o600 })
+          yield* listener.close()
+        },
+        { kernel: watching }
+      )
     } finally {
-      kernel.closeFd(fd)
       process.umask(before)
     }
+    expect(seen).toEqual([0o600])
   })
 })
 
@@ -844,6 +859,51 @@ describe('datagrams', () => {
       })
     })
     expect(readdirSync(directory)).toEqual([])
+  })
+})
+
+describe('workers', () => {
+  const start = (workerData: object): Worker => new Worker(new URL('fixtures/unix-worker.mjs', import.meta.url), { workerData })
+
+  it('hazard 39: of several that replace the same stale file at once, one gets the name', { timeout: 60_000 }, async () => {
+    const path = somewhere()
+    const workers = Array.from({ length: 4 }, () => start({ path }))
+    const all = async (what?: string): Promise<unknown[]> => {
+      const said = Promise.all(workers.map((worker) => once(worker, 'message')))
+      if (what !== undefined) for (const worker of workers) worker.postMessage(what)
+      return (await said).flat().sort()
+    }
+    await all()
+    leaveStale(path)
+    for (let round = 0; round < 50; round++) {
+      expect(await all('listen')).toEqual(['EADDRINUSE', 'EADDRINUSE', 'EADDRINUSE', 'listening'])
+      await run(function* () {
+        const client = yield* connect({ path })
+        yield* client.close()
+      })
+      // Which leaves the file behind.
+      await all('close')
+    }
+    const exits = workers.map((worker) => once(worker, 'exit'))
+    for (const worker of workers) worker.postMessage('end')
+    await Promise.all(exits)
+  })
+
+  it('hazard 41: descriptors that a worker has received do not outlive it', { timeout: 60_000 }, async () => {
+    const path = somewhere()
+    await run(function* () {
+      const listener = yield* listen({ path })
+      const worker = start({ path, keep: true })
+      const connection = yield* listener.accept()
+      const held = openFds()
+      const receiving = once(worker, 'message')
+      yield* connection.sendFds(new Array<UnixConnection>(50).fill(connection), 'x')
+      expect(yield* until(receiving)).toEqual([50])
+      expect(openFds()).toBe(held + 50)
+      yield* until(worker.terminate())
+      expect(openFds()).toBeLessThan(held)
+      yield* closeAll(connection, listener)
+    })
   })
 })
 
