@@ -1,7 +1,8 @@
 /** Socket addresses as text. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { formatAddress, HostNotNumericError, parseAddress, type AnyAddress } from 'coreactor'
+import { connect, formatAddress, HostNotNumericError, listen, parseAddress, type AnyAddress } from 'coreactor'
+import { onEveryKernel } from './support.js'
 
 const refused: unknown = expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' })
 
@@ -59,6 +60,29 @@ describe('formatAddress', () => {
     refuse({ family: 'IPX', address: '1.2.3.4', port: 1 })
     refuse({ family: 'Unix', path: 'a\0b' })
     expect(() => formatAddress(null as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+  })
+})
+
+onEveryKernel('an address as an option', (kernel) => {
+  it('is where to listen, and where to connect to', async () => {
+    await kernel.run(function* () {
+      for (const text of ['127.0.0.1:0', `unix:@address-${process.pid}`]) {
+        const listener = yield* listen(parseAddress(text))
+        const client = yield* connect(listener.address)
+        expect(formatAddress(client.remoteAddress as AnyAddress)).toBe(formatAddress(listener.address))
+        if (listener.address.family === 'IPv4') expect(listener.address.address).toBe('127.0.0.1')
+        client.reset()
+        yield* listener.close()
+      }
+    })
+  })
+
+  it('must be the host, where both are said', async () => {
+    expect(() => listen({ port: 0, host: '::1', address: '127.0.0.1' })).toThrow(refused)
+    await kernel.run(function* () {
+      const listener = yield* listen({ port: 0, host: '127.0.0.1', address: '127.0.0.1' })
+      yield* listener.close()
+    })
   })
 })
 

@@ -34,7 +34,6 @@ export const EISCONN = -errno.EISCONN
 export const EEXIST = -errno.EEXIST
 export const ENOENT = -errno.ENOENT
 export const ENOSYS = -errno.ENOSYS
-export const EPROTOTYPE = -errno.EPROTOTYPE
 
 /** A system call has failed. The same properties as Node's own system errors. */
 export class SystemError extends Error {

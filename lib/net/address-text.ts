@@ -16,7 +16,7 @@ const MOST = 65535
  * Errors: `ERR_INVALID_ARG_TYPE`; `HostNotNumericError` for a name in place of an address; `ERR_INVALID_ARG_VALUE`.
  *
  * @example
- * const listener = yield* listen(parseAddress('unix:/run/my.sock') as UnixAddress)
+ * const connection = yield* connect(parseAddress('unix:/run/my.sock'))
  */
 export function parseAddress(text: string): AnyAddress {
   if (typeof text !== 'string') throw invalidType('text', 'of type string', text)

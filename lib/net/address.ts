@@ -20,6 +20,8 @@ export interface AddressOptions {
   port: number
   /** An IPv4 or IPv6 address, the latter with a zone if it needs one (`fe80::1%eth0`), or a name. */
   host?: string | undefined
+  /** The same as `host`, so that what `parseAddress` and `localAddress` give can be passed on. */
+  address?: string | undefined
 }
 
 /** A name and a port: one socket address or several, once it has been looked up. */
@@ -35,10 +37,11 @@ export const LOOPBACK = ['127.0.0.1', '::1'] as const
 /** Checks both. Throws before any effect. */
 export function endpoint(options: AddressOptions, defaultHost: string, leastPort: 0 | 1): SocketAddress | NamedAddress {
   if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options)
-  const { port, host = defaultHost } = options
+  const { port, address: given, host = given ?? defaultHost } = options
   if ('path' in options) throw invalidValue('options.path', 'cannot be given together with a port', options.path)
   checkInteger('options.port', port, leastPort, 65535)
   if (typeof host !== 'string') throw invalidType('options.host', 'of type string', host)
+  if (given !== undefined && given !== host) throw invalidValue('options.address', 'must be the same as the host', given)
   if (host === '') throw invalidValue('options.host', 'must not be empty', host)
   return numericAddress(host, port) ?? { host, port }
 }

@@ -1,7 +1,7 @@
 /** Opening a TCP connection: what may be asked for, and which way it goes. */
 import { lookup, familyOf, type LookupOptions } from '../blocking/lookup.js'
 import type { SystemError } from '../kernel/errno.js'
-import type { SocketAddress } from '../kernel/kernel.js'
+import type { AnyAddress, SocketAddress } from '../kernel/kernel.js'
 import { checkSignal } from '../task/abort.js'
 import { enterAbortable } from '../task/enter-scope.js'
 import { op } from '../task/op.js'
@@ -67,7 +67,7 @@ interface Plan {
  */
 export function connect(options: ConnectOptions): Op<Connection>
 /**
- * Connects to a Unix socket: a path, or an abstract name (`'\\0name'`, Linux). On cancel the socket is closed. While the
+ * Connects to a Unix socket: a path, or an abstract name (`'\0name'`, Linux). On cancel the socket is closed. While the
  * listener has no room for one more, it is tried again (Linux says EAGAIN then, and no event would come).
  *
  * Errors: system errors such as `ENOENT`, `ECONNREFUSED` and `EPROTOTYPE` (another `type` listens), with `address`;
@@ -78,6 +78,8 @@ export function connect(options: ConnectOptions): Op<Connection>
  */
 export function connect(options: UnixConnectOptions & { type: 'seqpacket' }): Op<SeqpacketConnection>
 export function connect(options: UnixConnectOptions & { type?: 'stream' | undefined }): Op<UnixConnection>
+/** Connects to an address of either kind, such as one that `parseAddress` has read. */
+export function connect(address: AnyAddress): Op<Connection | UnixConnection>
 export function connect(
   options: ConnectOptions | UnixConnectOptions
 ): Op<Connection | UnixConnection | SeqpacketConnection> {

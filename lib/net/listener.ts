@@ -1,6 +1,6 @@
 /** Listening: for TCP connections here, for Unix ones in `unix-listener.ts`. */
 import { check, type SystemError } from '../kernel/errno.js'
-import type { Kernel, SocketAddress } from '../kernel/kernel.js'
+import type { AnyAddress, Kernel, SocketAddress } from '../kernel/kernel.js'
 import { SocketOption } from '../kernel/layout.js'
 import { Handle } from '../io/handle.js'
 import { currentRuntime } from '../runtime/current.js'
@@ -45,7 +45,7 @@ export class Listener extends AcceptingSocket<Connection, SocketAddress> {
  */
 export function listen(options: ListenOptions): Op<Listener>
 /**
- * Listens on a Unix socket: at a path, or at an abstract name (`'\\0name'`, Linux). Streams of bytes, or with
+ * Listens on a Unix socket: at a path, or at an abstract name (`'\0name'`, Linux). Streams of bytes, or with
  * `type: 'seqpacket'` of messages. The file is removed when the listener is closed, if it is still the same.
  *
  * A file that a server which is gone has left behind is replaced: it must be a socket, ours, and nobody must be bound to
@@ -63,6 +63,13 @@ export function listen(options: ListenOptions): Op<Listener>
  */
 export function listen(options: UnixListenOptions & { type: 'seqpacket' }): Op<UnixListener<SeqpacketConnection>>
 export function listen(options: UnixListenOptions & { type?: 'stream' | undefined }): Op<UnixListener>
+/**
+ * Listens at an address of either kind, such as one that `parseAddress` has read.
+ *
+ * @example
+ * const listener = yield* listen(parseAddress(process.env['LISTEN'] ?? '127.0.0.1:7000'))
+ */
+export function listen(address: AnyAddress): Op<Listener | UnixListener>
 export function listen(
   options: ListenOptions | UnixListenOptions
 ): Op<Listener | UnixListener<UnixConnection | SeqpacketConnection>> {
@@ -74,7 +81,7 @@ export function listening(options: ListenOptions): () => Op<Listener> {
   const where = endpoint(options, '::', 0)
   const { backlog = 4096 } = options
   checkInteger('options.backlog', backlog, 1, 0x7fff_ffff)
-  const everywhere = options.host === undefined
+  const everywhere = options.host === undefined && options.address === undefined
   if (!('host' in where)) return () => immediate(() => listenOn(where))
   const { host, port } = where
   if (host === LOCALHOST) return () => immediate(() => listenOn(numericAddress(LOOPBACK[0], port) as SocketAddress))

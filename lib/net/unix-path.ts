@@ -34,7 +34,7 @@ export function directoryOf(path: string): string {
   return slash < 0 ? '.' : path.slice(0, slash + 1)
 }
 
-/** Whether an address is a path. Both at once are refused by whoever checks the rest. */
+/** Whether options say a path. One and a port at once are refused by whoever checks the rest. */
 export function isUnix<U extends { path: string }>(options: object | U): options is U {
   return options !== null && typeof options === 'object' && 'path' in options && !('port' in options)
 }
