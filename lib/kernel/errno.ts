@@ -13,6 +13,7 @@ export const EINVAL = -errno.EINVAL
 export const EBADF = -errno.EBADF
 export const EPERM = -errno.EPERM
 export const EPIPE = -errno.EPIPE
+export const ENOTSOCK = -errno.ENOTSOCK
 export const ENOTCONN = -errno.ENOTCONN
 export const ECONNRESET = -errno.ECONNRESET
 export const ECONNABORTED = -errno.ECONNABORTED

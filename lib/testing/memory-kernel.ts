@@ -18,6 +18,7 @@ import {
   ENOPROTOOPT,
   ENOSYS,
   ENOTCONN,
+  ENOTSOCK,
   EOPNOTSUPP
 } from '../kernel/errno.js'
 import type {
@@ -52,6 +53,7 @@ import { randomFrom } from '../task/random.js'
 import { checkInteger, checkMilliseconds, outOfRange } from '../task/validate.js'
 import { Agenda } from './agenda.js'
 import { MemoryJobs, type MemoryNames } from './memory-jobs.js'
+import { MemoryPipeEnd } from './memory-pipe.js'
 import { MemorySocket } from './memory-socket.js'
 
 export interface MemoryKernelOptions {
@@ -354,6 +356,7 @@ export class MemoryKernel implements Kernel {
   setOption(fd: number, option: number, value: number): number {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
+    if (socket instanceof MemoryPipeEnd) return ENOTSOCK
     socket.options.set(option, value)
     return 0
   }
@@ -361,6 +364,7 @@ export class MemoryKernel implements Kernel {
   getOption(fd: number, option: number): number {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
+    if (socket instanceof MemoryPipeEnd) return ENOTSOCK
     if (option !== SocketOption.ERROR) return socket.options.get(option) ?? 0
     const error = -socket.pendingError
     socket.pendingError = 0
@@ -397,7 +401,7 @@ export class MemoryKernel implements Kernel {
     return 0
   }
 
-  // Any descriptor: here it is a socket, too ---------------------------------------------------------------------
+  // Any descriptor: here it is a socket or an end of a pipe ------------------------------------------------------
 
   poll(fd: number, interest: number): number {
     const socket = this.sockets.get(fd)
@@ -417,7 +421,10 @@ export class MemoryKernel implements Kernel {
   }
 
   pipe(): readonly [reader: number, writer: number] {
-    return this.socketPair()
+    const [reader, writer] = [new MemoryPipeEnd(READABLE, this.capacity), new MemoryPipeEnd(WRITABLE, this.capacity)]
+    reader.join(writer)
+    writer.join(reader)
+    return [this.install(reader), this.install(writer)]
   }
 
   socketPair(): readonly [first: number, second: number] {

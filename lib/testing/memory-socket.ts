@@ -30,10 +30,12 @@ export class MemorySocket {
   private finished = false
   private ownEnd = false
   /** The peer's fd is closed: what is sent meets nobody. */
-  private peerGone = false
+  protected peerGone = false
   /** A reset that reading has still to report, once. */
   private resetUnread = false
   private wasReset = false
+  /** Whether the kind knows a reset. */
+  protected readonly resets: boolean = true
 
   constructor(local: AnyAddress, capacity: number) {
     this.local = local
@@ -144,7 +146,7 @@ export class MemorySocket {
     if (state.kind !== 'connected') return
     const { peer } = state
     peer.peerGone = true
-    if (abortive || this.inboxBytes > 0) peer.reset()
+    if (this.resets && (abortive || this.inboxBytes > 0)) peer.reset()
     else if (!peer.wasReset) peer.finished = true
     peer.changed()
   }
