@@ -26,6 +26,7 @@
       'core/socket_options_linux.cc',
       'core/tcp_info_linux.cc',
       'core/unix_message_linux.cc',
+      'core/transfer_linux.cc',
     ],
     'node_sources': [
       'node/addon.cc',
@@ -36,6 +37,7 @@
       'node/socket_bindings.cc',
       'node/option_bindings.cc',
       'node/unix_bindings.cc',
+      'node/transfer_bindings.cc',
     ],
   },
 }

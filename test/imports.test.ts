@@ -26,7 +26,9 @@ const BUILTINS: Record<string, readonly string[]> = {
   kernel: ['node:fs', 'node:module', 'node:url', 'node:os', 'node:util'],
   runtime: ['node:async_hooks'],
   blocking: ['node:fs', 'node:net', 'node:url', 'node:util'],
-  net: ['node:net']
+  net: ['node:net'],
+  // The memory kernel's `sendFile`.
+  testing: ['node:fs']
 }
 
 /** Only the kernel may reach for these; the memory kernel is one, and takes its turns from the host loop. */

@@ -6,6 +6,8 @@ import type { Runtime } from '../runtime/runtime.js'
 
 /** The calls that move bytes. A socket has its own; anything else has those of any descriptor. */
 export interface Transfer {
+  /** Whether splice(2) takes the fd without another pipe in between. */
+  readonly isPipe?: boolean
   receive(fd: number, into: Uint8Array, offset: number, length: number): number
   send(fd: number, from: Uint8Array, offset: number, length: number): number
   sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number

@@ -16,7 +16,7 @@ class PipeEnd extends Stream {
 }
 
 /** The end of a pipe that is read from: all that a connection has for reading. */
-export type PipeReader = Omit<Stream, 'write' | 'tryWrite' | 'flush' | 'closeWrite' | 'bufferedBytes'>
+export type PipeReader = Omit<Stream, 'write' | 'tryWrite' | 'flush' | 'closeWrite' | 'bufferedBytes' | 'sendFile'>
 
 /** The end of a pipe that is written to: all that a connection has for writing. `closeWrite` is `close`. */
 export type PipeWriter = Pick<
@@ -33,6 +33,7 @@ export interface Pipe {
 /** recv(2) and send(2) are for sockets only. */
 function anyTransfer(kernel: Kernel): Transfer {
   return {
+    isPipe: true,
     receive: (fd, into, offset, length) => kernel.read(fd, into, offset, length),
     send: (fd, from, offset, length) => kernel.write(fd, from, offset, length),
     sendVector: (fd, chunks, skip) => kernel.writeVector(fd, chunks, skip)

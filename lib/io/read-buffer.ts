@@ -50,6 +50,15 @@ export class ReadBuffer implements Tenant {
     return this.store
   }
 
+  /** What the bytes lie in, from `first` on; until anything is done here or in the slab. */
+  get bytes(): Buffer {
+    return this.store
+  }
+
+  get first(): number {
+    return this.start
+  }
+
   get from(): number {
     return this.end
   }

@@ -39,6 +39,12 @@ export function receive(stream: StreamState, into: Uint8Array, offset: number, l
     if (received < length && (handle.readiness & READ_CLOSED) === 0) handle.exhausted(READABLE)
     return received
   }
+  return concluded(stream, received)
+}
+
+/** What a system call that has read nothing says: its answer, 0 or an error. As `receive`. */
+export function concluded(stream: StreamState, received: number): number {
+  const { handle } = stream
   if (received === EAGAIN) {
     handle.exhausted(READABLE)
     return WOULD_BLOCK

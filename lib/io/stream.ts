@@ -1,11 +1,15 @@
 /** A byte stream over one socket. What kind of socket, and what else it can do, is for `net/`. */
 import { EAGAIN, SystemError, type SystemError as SystemErrorType } from '../kernel/errno.js'
 import { dispose } from '../task/dispose.js'
-import type { Op } from '../task/types.js'
+import { checkSignal } from '../task/abort.js'
+import { enterAbortable } from '../task/enter-scope.js'
+import { op } from '../task/op.js'
+import type { Coroutine, Op } from '../task/types.js'
 import { checkInteger, checkMilliseconds, invalidType, invalidValue } from '../task/validate.js'
 import { Close, free } from './close.js'
 import { ClosedError } from './errors.js'
 import type { Handle } from './handle.js'
+import { pipeTo } from './pipe-to.js'
 import {
   checkEncoding,
   checkLimit,
@@ -22,6 +26,7 @@ import {
 import { ReadBuffer } from './read-buffer.js'
 import { ReadSlab } from './read-slab.js'
 import { checkReader, Receive, receive, ReceiveSome, WOULD_BLOCK } from './receive.js'
+import { fdOf, SendFile, type FileLike } from './send-file.js'
 import { CloseWrite, Flush, write, type WritableState, type WriteData } from './write.js'
 import { WriteBuffer } from './write-buffer.js'
 
@@ -46,6 +51,16 @@ export interface StreamCloseOptions {
    */
   linger?: number | undefined
 }
+
+export interface PipeToOptions {
+  /** Whether the target's end follows the source's, as `closeWrite` sends it. True by default. */
+  end?: boolean | undefined
+  /** Cancels it when it is aborted; the signal's reason is thrown then. */
+  signal?: AbortSignal | undefined
+}
+
+/** What `pipeTo` can write to: a connection, or the end of a pipe that is written to. */
+export type PipeTarget = Pick<Stream, 'fd' | 'closed' | 'bufferedBytes' | 'write' | 'tryWrite' | 'flush' | 'closeWrite'>
 
 export class Stream implements WritableState, ReadableState {
   /** @internal */
@@ -268,6 +283,56 @@ export class Stream implements WritableState, ReadableState {
     if (taken >= 0) return taken
     output.fail(new SystemError(taken, 'write'))
     return output.check(NOBODY) as never
+  }
+
+  /**
+   * Moves everything that comes to `target`, as fast as that takes it, until the peer has finished; then the target's write
+   * side is ended, too, unless `end` is false. Gives the number of bytes. What is buffered here comes first, and what was
+   * written to the target before goes before it. Where the kernel can, a flood does not pass through this process
+   * (splice(2) of Linux); at most half a MiB is on its way otherwise. Both directions at once make a proxy.
+   *
+   * Meanwhile it is the reader here and the writer there: for others that is `BusyError`. On cancel what the target has not
+   * taken is read here next, and both go on; `bytesWritten` of the `Cancelled` says how much it has taken. So it is after an
+   * error of the target, as long as this end is open.
+   *
+   * Errors: as for `read` and `write`: the `syscall` of a system error is `'read'` if it is this stream's, and `'write'` if
+   * it is the target's, and a `ClosedError` says in words which is closed. `ERR_INVALID_ARG_TYPE`.
+   *
+   * @example
+   * yield* all([client.pipeTo(server), server.pipeTo(client)])
+   */
+  pipeTo(target: PipeTarget, { end = true, signal }: PipeToOptions = {}): Op<number> {
+    if (!(target instanceof Stream)) throw invalidType('target', 'a connection or the writer of a pipe', target)
+    if (typeof end !== 'boolean') throw invalidType('options.end', 'a boolean', end)
+    if (signal !== undefined) checkSignal(signal)
+    const moving = (): Coroutine<number> => pipeTo(this, target, end)
+    if (signal === undefined) return op(moving)
+    return op(() => enterAbortable(function* () {
+      return yield* moving()
+    }, signal))
+  }
+
+  /**
+   * Sends `length` bytes of an open regular file from `offset` on, everything by default, without copying them into this
+   * process (sendfile(2)); what was written before goes first. Gives the number of bytes, fewer than `length` if the file
+   * ends before. Where the file is read by others does not change. Keep it open and as it is until this completes.
+   *
+   * What is not in the page cache is read by this thread, 256 KiB at a time, and holds everything up for as long as the
+   * disk takes. Cut off in the middle, by a cancellation or an error of the file, it is as with a large `write`:
+   * `bytesWritten` of the error, the write side is closed, and closing resets the connection.
+   *
+   * Errors: as for `write`; of the file with `syscall` `'sendfile'`, such as `EBADF`, and `EINVAL` for what is no regular
+   * file; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   *
+   * @example
+   * await using file = await open('index.html')
+   * await connection.sendFile(file)
+   */
+  sendFile(file: FileLike, offset = 0, length?: number): Op<number> {
+    const fd = fdOf(file)
+    checkInteger('offset', offset, 0, Number.MAX_SAFE_INTEGER)
+    if (length !== undefined) checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER)
+    return new SendFile(this, fd, offset, length ?? Infinity)
   }
 
   /** Waits until everything written is in the kernel's hands. On cancel it stays buffered. Errors as for `write`. */

@@ -26,7 +26,8 @@ export interface CutOff {
   bytesWritten: number
 }
 
-abstract class Writing extends Leaf<void> {
+/** The wait that all kinds of write share. */
+export abstract class Writing<T> extends Leaf<T> {
   protected readonly stream: WritableState
 
   constructor(stream: WritableState) {
@@ -54,7 +55,7 @@ abstract class Writing extends Leaf<void> {
 }
 
 /** `write` of what is small enough to be copied. Waiting for room, it has written nothing. */
-class WriteSmall extends Writing {
+class WriteSmall extends Writing<void> {
   private readonly data: string | Uint8Array | readonly Uint8Array[]
 
   constructor(stream: WritableState, data: WriteData) {
@@ -77,7 +78,7 @@ class WriteSmall extends Writing {
 }
 
 /** `write` of what is sent from where it is. Completes when the kernel has all of it. */
-class WriteLarge extends Writing {
+class WriteLarge extends Writing<void> {
   private readonly chunks: readonly Uint8Array[]
   private readonly size: number
   /** How many bytes must have been taken, ever, when this write is done; -1 until it has begun. */
@@ -132,7 +133,7 @@ class WriteLarge extends Writing {
 }
 
 /** `flush()`. */
-export class Flush extends Writing {
+export class Flush extends Writing<void> {
   protected override write(output: WriteBuffer): boolean {
     if (output.bytes > 0) {
       output.flush()

@@ -228,4 +228,17 @@ export interface Kernel {
   setRawOption(fd: number, level: number, name: number, value: Uint8Array): number
   /** How many bytes of `into` the value has. */
   getRawOption(fd: number, level: number, name: number, into: Uint8Array): number
+
+  // From one descriptor to another ---------------------------------------------------------------------------------
+
+  /**
+   * Moves at most `length` bytes from one to the other, of which one is a pipe, without their coming here: 0 = `from` has
+   * ended; -EAGAIN: nothing is there, or no room. -EINVAL or -ENOSYS where that cannot be done. Never raises SIGPIPE.
+   */
+  splice(from: number, to: number, length: number): number
+  /**
+   * Sends at most `length` bytes of a regular file, from `offset` on, whatever the place of the file: 0 = it ends there.
+   * The one call that may wait, for a disk. Never raises SIGPIPE.
+   */
+  sendFile(to: number, file: number, offset: number, length: number): number
 }

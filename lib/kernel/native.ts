@@ -75,6 +75,8 @@ interface Addon {
   optionTables: Kernel['optionTables']
   setRawOption: Kernel['setRawOption']
   getRawOption: Kernel['getRawOption']
+  splice(from: number, to: number, length: number): number
+  sendFile(to: number, file: number, offset: number, length: number): number
 }
 
 function loadAddon(): Addon {
@@ -187,6 +189,8 @@ export function nativeKernel(): Kernel {
     unlink: addon.unlink,
     optionTables: addon.optionTables,
     setRawOption: addon.setRawOption,
-    getRawOption: addon.getRawOption
+    getRawOption: addon.getRawOption,
+    splice: addon.splice,
+    sendFile: addon.sendFile
   }
 }

@@ -3,6 +3,7 @@
  * can happen, entropy from a seed. Edge-triggered like the real one. What a program does on it, it does the same way every
  * time, and without waiting.
  */
+import { readSync } from 'node:fs'
 import {
   EADDRINUSE,
   EAFNOSUPPORT,
@@ -504,6 +505,25 @@ export class MemoryKernel implements Kernel {
     if (!this.sockets.has(fd)) return EBADF
     into.set(new Uint8Array(Int32Array.of(this.getOption(fd, name)).buffer))
     return 4
+  }
+
+  splice(): number {
+    return ENOSYS
+  }
+
+  /** The file is a real one. */
+  sendFile(to: number, file: number, offset: number, length: number): number {
+    const socket = this.sockets.get(to)
+    if (socket === undefined) return EBADF
+    const room = Math.min(length, socket.sendable)
+    if (room <= 0) return room
+    const bytes = Buffer.allocUnsafe(room)
+    try {
+      const count = readSync(file, bytes, 0, room, offset)
+      return count === 0 ? 0 : socket.send([bytes.subarray(0, count)])
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).errno ?? EBADF
+    }
   }
 
   /** Two ends of a TCP connection, as if it had been accepted. */

@@ -61,6 +61,13 @@ export class MemorySocket {
     return this.capacity - this.inboxBytes - this.transitBytes
   }
 
+  /** How many bytes `send` would take now, or what it would answer. */
+  get sendable(): number {
+    if (this.state.kind !== 'connected') return this.send([])
+    if (this.ownEnd || this.peerGone || this.wasReset) return EPIPE
+    return this.state.peer.room > 0 ? this.state.peer.room : EAGAIN
+  }
+
   /** Bytes on their way here. */
   get inTransit(): number {
     return this.transitBytes

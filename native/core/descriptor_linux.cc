@@ -2,15 +2,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "descriptor.h"
+#include "sigpipe.h"
 #include "socket.h"
 
 namespace coreactor {
@@ -68,27 +67,6 @@ ssize_t WriteToTerminal(int fd, const void* from, size_t length) {
     length -= static_cast<size_t>(taken);
   }
   return total;
-}
-
-// Makes a call that may raise SIGPIPE in this thread, and takes the signal back. A program need not
-// ignore SIGPIPE, although Node begins by doing so.
-template <typename F>
-ssize_t WithoutSigpipe(F call) {
-  sigset_t sigpipe;
-  sigset_t pending;
-  sigset_t before;
-  sigemptyset(&sigpipe);
-  sigaddset(&sigpipe, SIGPIPE);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-  const ssize_t result = call();
-  // One that was pending before is somebody else's.
-  if (result == -EPIPE && sigismember(&pending, SIGPIPE) == 0) {
-    const timespec at_once{};
-    Call([&] { return sigtimedwait(&sigpipe, nullptr, &at_once); });
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
 }
 
 ssize_t WriteIfReady(int fd, const iovec* chunks, size_t count) {

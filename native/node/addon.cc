@@ -10,6 +10,7 @@
 #include "job_bindings.h"
 #include "option_bindings.h"
 #include "socket_bindings.h"
+#include "transfer_bindings.h"
 #include "unix_bindings.h"
 
 namespace coreactor {
@@ -90,6 +91,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineDescriptorFunctions(env, exports);
   DefineUnixFunctions(env, exports);
   DefineOptionFunctions(env, exports);
+  DefineTransferFunctions(env, exports);
   return exports;
 }
 

@@ -1,0 +1,20 @@
+// Calls that move bytes between two descriptors inside the kernel. Neither waits for a pipe or a
+// socket that is non-blocking, and neither raises SIGPIPE.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace coreactor {
+
+// Moves at most `length` bytes; one of the two is a pipe. 0 = `from` has come to its end; -EAGAIN:
+// there is nothing in `from`, or no room in `to`.
+ssize_t Splice(int from, int to, size_t length);
+
+// Sends at most `length` bytes of a file, from `offset` on; where the file is now does not change.
+// 0 = the file ends there. What is not in the page cache is waited for.
+ssize_t SendFile(int to, int file, int64_t offset, size_t length);
+
+}  // namespace coreactor
