@@ -20,7 +20,6 @@ import {
   type Coroutine,
   type Task
 } from 'coreactor'
-import { MemoryKernel } from 'coreactor/testing'
 import { EMFILE, ENOSYS } from '../lib/kernel/errno.js'
 import { SocketOption } from '../lib/kernel/layout.js'
 import { currentRuntime } from '../lib/runtime/current.js'
@@ -427,7 +426,7 @@ it('a flood goes through the kernel, a trickle does not, and no pipe is left ope
 
 it('without splice, and without an fd for a pipe, it is copied', async () => {
   const bytes = pattern(4 * MEGABYTE)
-  for (const spoil of ['splice', 'pipe'] as const) {
+  for (const spoil of ['splice', 'transferPipe'] as const) {
     await run(function* () {
       const { kernel } = currentRuntime()
       const own = kernel[spoil]
@@ -450,4 +449,133 @@ it('without splice, and without an fd for a pipe, it is copied', async () => {
       }
     })
   }
+})
+
+const folder = mkdtempSync(join(tmpdir(), 'coreactor-'))
+const content = pattern(10 * MEGABYTE, 11)
+const path = join(folder, 'file')
+writeFileSync(path, content)
+afterAll(() => rmSync(folder, { recursive: true }))
+
+onEveryKernel('sendFile', (kernel) => {
+  it('sends any part of a file, after what was written and before what is, wherever the file is read', async () => {
+    const file = openSync(path, 'r')
+    await kernel.run(function* () {
+      for (const [offset, length, expected] of [
+        [0, undefined, content],
+        [3, 10, content.subarray(3, 13)],
+        [content.length - 5, undefined, content.subarray(-5)],
+        [content.length - 5, 100, content.subarray(-5)],
+        [content.length + 5, 100, Buffer.alloc(0)],
+        [7, 0, Buffer.alloc(0)],
+        [1, 3 * MEGABYTE, content.subarray(1, 3 * MEGABYTE + 1)]
+      ] as const) {
+        const [client, server] = yield* pair()
+        shrink(server)
+        const reading = spawn(readAll, client)
+        yield* server.write('before ')
+        expect(yield* server.sendFile(file, offset, length)).toBe(expected.length)
+        yield* server.write(' after')
+        yield* server.close()
+        const received = yield* reading
+        expect(received.equals(Buffer.concat([Buffer.from('before '), expected, Buffer.from(' after')]))).toBe(true)
+        yield* client.close()
+      }
+    })
+    closeSync(file)
+  })
+
+  it('takes a FileHandle, which stays open', async () => {
+    const file = await open(path)
+    await kernel.run(function* () {
+      const [client, server] = yield* pair()
+      expect(yield* server.sendFile(file, 2, 4)).toBe(4)
+      yield* server.close()
+      expect((yield* readAll(client)).equals(content.subarray(2, 6))).toBe(true)
+      yield* client.close()
+    })
+    expect((await file.read(Buffer.alloc(4))).bytesRead).toBe(4)
+    await file.close()
+  })
+
+  it('hazard 32: cancelled in the middle it says how much has gone, closes the write side, and closing resets', async () => {
+    const file = openSync(path, 'r')
+    await kernel.run(function* () {
+      const [client, server] = yield* pair()
+      const sending = recorded(() => server.sendFile(file))
+      yield* untilParked(sending.task)
+      // The one writer meanwhile.
+      expect(yield* caught(() => server.write('x'))).toBeInstanceOf(BusyError)
+      sending.task.cancel()
+      yield* untilEnded(sending.task)
+      const gone = sending.error()?.bytesWritten as number
+      expect(gone).toBeGreaterThan(0)
+      expect(gone).toBeLessThan(content.length)
+      expect((yield* client.readExactly(Math.min(gone, 1000))).equals(content.subarray(0, Math.min(gone, 1000)))).toBe(true)
+      expect(yield* caught(() => server.write('x'))).toBeInstanceOf(ClosedError)
+      expect(yield* caught(() => server.close())).toBeInstanceOf(ClosedError)
+      expect((yield* caught(() => readAll(client))).code).toBe('ECONNRESET')
+      yield* client.close()
+    })
+    closeSync(file)
+  })
+
+  it('hazard 32: cancelled while it waits for what was written before, nothing of it has gone', async () => {
+    const file = openSync(path, 'r')
+    await kernel.run(function* () {
+      const [client, server] = yield* pair()
+      while (server.tryWrite(pattern(100_000)) !== null);
+      yield* server.write('and the last')
+      const sending = recorded(() => server.sendFile(file))
+      yield* untilParked(sending.task)
+      sending.task.cancel()
+      yield* untilEnded(sending.task)
+      expect(sending.error()?.bytesWritten).toBeUndefined()
+      const reading = spawn(readAll, client)
+      yield* server.write(' word')
+      yield* server.close()
+      expect(String((yield* reading).subarray(-17))).toBe('and the last word')
+      yield* client.close()
+    })
+    closeSync(file)
+  })
+
+  it('what is wrong with the file leaves the connection as it was; a peer that is gone is EPIPE or ECONNRESET', async () => {
+    const file = openSync(path, 'r')
+    const bad = openSync(path, 'r')
+    closeSync(bad)
+    await kernel.run(function* () {
+      const [client, server] = yield* pair()
+      expect(yield* caught(() => server.sendFile(bad))).toMatchObject({ code: 'EBADF', syscall: 'sendfile' })
+      yield* server.write('still fine')
+      yield* server.flush()
+      expect(String(yield* client.readExactly(10))).toBe('still fine')
+      const sending = spawn(() => caught(() => server.sendFile(file)))
+      yield* client.readExactly(MEGABYTE)
+      client.reset()
+      const error = (yield* sending) as SystemError
+      expect(['EPIPE', 'ECONNRESET']).toContain(error.code)
+      expect(error.syscall).toBe('write')
+      server.reset()
+      expect(yield* caught(() => server.sendFile(file))).toBeInstanceOf(ClosedError)
+    })
+    closeSync(file)
+  })
+
+  it('bad arguments are refused at once', async () => {
+    await kernel.run(function* () {
+      const [client, server] = yield* pair()
+      for (const [use, code] of [
+        [() => server.sendFile('path' as never), 'ERR_INVALID_ARG_TYPE'],
+        [() => server.sendFile(null as never), 'ERR_INVALID_ARG_TYPE'],
+        [() => server.sendFile(-1), 'ERR_OUT_OF_RANGE'],
+        [() => server.sendFile(0, 0.5), 'ERR_OUT_OF_RANGE'],
+        [() => server.sendFile(0, 0, -1), 'ERR_OUT_OF_RANGE'],
+        [() => server.sendFile(0, 0, NaN), 'ERR_OUT_OF_RANGE']
+      ] as const) {
+        expect(use).toThrow(expect.objectContaining({ code }))
+      }
+      yield* closeAll(client, server)
+    })
+  })
 })

@@ -16,7 +16,7 @@ import { checkReader, concluded, receive, WOULD_BLOCK } from './receive.js'
 import { SparePipe, type PipeFds } from './spare-pipe.js'
 import type { CutOff, WritableState } from './write.js'
 
-/** As much as one call of splice is asked for. A pipe holds sixteen pieces of a socket's buffers, of 32 KiB at most each. */
+/** What the pipe in between has room for. */
 const SPLICE_SIZE = 1024 * 1024
 
 /** Moves until the source has ended. Gives the number of bytes. */

@@ -37,7 +37,7 @@ export class SparePipe {
   /** An empty one, to be given back; or the error of opening it. */
   take(): PipeFds | number {
     const { spare } = this
-    if (spare === null) return this.runtime.kernel.pipe()
+    if (spare === null) return this.runtime.kernel.transferPipe()
     this.spare = null
     return spare
   }

@@ -289,7 +289,7 @@ export class Stream implements WritableState, ReadableState {
    * Moves everything that comes to `target`, as fast as that takes it, until the peer has finished; then the target's write
    * side is ended, too, unless `end` is false. Gives the number of bytes. What is buffered here comes first, and what was
    * written to the target before goes before it. Where the kernel can, a flood does not pass through this process
-   * (splice(2) of Linux); at most half a MiB is on its way otherwise. Both directions at once make a proxy.
+   * (splice(2) of Linux); at most 1 MiB of it is in a pipe then. Both directions at once make a proxy.
    *
    * Meanwhile it is the reader here and the writer there: for others that is `BusyError`. On cancel what the target has not
    * taken is read here next, and both go on; `bytesWritten` of the `Cancelled` says how much it has taken. So it is after an

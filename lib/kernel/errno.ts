@@ -40,7 +40,6 @@ export const ENOSYS = -errno.ENOSYS
 export const EISCONN = -errno.EISCONN
 export const EEXIST = -errno.EEXIST
 export const ENOENT = -errno.ENOENT
-export const ENOSYS = -errno.ENOSYS
 
 /** A system call has failed. The same properties as Node's own system errors. */
 export class SystemError extends Error {

@@ -231,6 +231,8 @@ export interface Kernel {
 
   // From one descriptor to another ---------------------------------------------------------------------------------
 
+  /** A pipe for `splice` from one socket to another, with room for 1 MiB; -errno also where so large a one is not to be had. */
+  transferPipe(): readonly [reader: number, writer: number] | number
   /**
    * Moves at most `length` bytes from one to the other, of which one is a pipe, without their coming here: 0 = `from` has
    * ended; -EAGAIN: nothing is there, or no room. -EINVAL or -ENOSYS where that cannot be done. Never raises SIGPIPE.

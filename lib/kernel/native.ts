@@ -75,6 +75,7 @@ interface Addon {
   optionTables: Kernel['optionTables']
   setRawOption: Kernel['setRawOption']
   getRawOption: Kernel['getRawOption']
+  transferPipe(): readonly [reader: number, writer: number] | number
   splice(from: number, to: number, length: number): number
   sendFile(to: number, file: number, offset: number, length: number): number
 }
@@ -190,6 +191,7 @@ export function nativeKernel(): Kernel {
     optionTables: addon.optionTables,
     setRawOption: addon.setRawOption,
     getRawOption: addon.getRawOption,
+    transferPipe: addon.transferPipe,
     splice: addon.splice,
     sendFile: addon.sendFile
   }

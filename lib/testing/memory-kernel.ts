@@ -507,6 +507,10 @@ export class MemoryKernel implements Kernel {
     return 4
   }
 
+  transferPipe(): number {
+    return ENOSYS
+  }
+
   splice(): number {
     return ENOSYS
   }

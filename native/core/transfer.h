@@ -7,7 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "descriptor.h"
+#include "status.h"
+
 namespace coreactor {
+
+// A pipe for Splice from one socket to another: with room for 1 MiB. -EPERM where the user has too
+// many of that size, or they are not allowed (pipe(7), pipe-max-size and pipe-user-pages-soft).
+Result<Ends> OpenTransferPipe();
 
 // Moves at most `length` bytes; one of the two is a pipe. 0 = `from` has come to its end; -EAGAIN:
 // there is nothing in `from`, or no room in `to`.

@@ -1,10 +1,11 @@
-// What the files of bindings share: defining a function, the environment's ledger of fds, and an
-// array of chunks as an argument.
+// What the files of bindings share: defining a function, the environment's ledger of fds, two fds
+// as a result, and an array of chunks as an argument.
 #pragma once
 
 #include <napi.h>
 #include <sys/uio.h>
 
+#include "../core/descriptor.h"
 #include "../core/fd_ledger.h"
 #include "../core/socket.h"
 #include "args.h"
@@ -22,6 +23,20 @@ inline FdLedger& LedgerOf(napi_env env) {
   void* ledger = nullptr;
   napi_get_instance_data(env, &ledger);
   return *static_cast<FdLedger*>(ledger);
+}
+
+// [fd, fd], which the ledger knows of then; or -errno.
+inline napi_value BothEnds(napi_env env, Result<Ends> opened) {
+  if (!opened.ok()) return Number(env, opened.status().code());
+  Ends& ends = opened.value();
+  napi_value pair = nullptr;
+  napi_create_array_with_length(env, 2, &pair);
+  uint32_t index = 0;
+  for (OwnedFd* end : {&ends.first, &ends.second}) {
+    LedgerOf(env).Opened(end->get());
+    napi_set_element(env, pair, index++, Number(env, end->Release()));
+  }
+  return pair;
 }
 
 // The bytes that arguments 1 to 3, (array, offset, length), stand for.

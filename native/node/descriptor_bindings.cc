@@ -32,20 +32,6 @@ napi_value WriteFrom(napi_env env, napi_callback_info info) {
   return Number(env, from ? Write(args.Fd(0), from->data, from->length) : -EINVAL);
 }
 
-// [fd, fd], or -errno
-napi_value BothEnds(napi_env env, Result<Ends> opened) {
-  if (!opened.ok()) return Number(env, opened.status().code());
-  Ends& ends = opened.value();
-  napi_value pair = nullptr;
-  napi_create_array_with_length(env, 2, &pair);
-  uint32_t index = 0;
-  for (OwnedFd* end : {&ends.first, &ends.second}) {
-    LedgerOf(env).Opened(end->get());
-    napi_set_element(env, pair, index++, Number(env, end->Release()));
-  }
-  return pair;
-}
-
 napi_value OpenPipeEnds(napi_env env, napi_callback_info) { return BothEnds(env, OpenPipe()); }
 
 napi_value OpenStreamPair(napi_env env, napi_callback_info) {

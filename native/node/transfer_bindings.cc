@@ -19,6 +19,10 @@ std::optional<int64_t> Offset(napi_env env, napi_value value) {
   return offset;
 }
 
+napi_value OpenPipeForTransfer(napi_env env, napi_callback_info) {
+  return BothEnds(env, OpenTransferPipe());
+}
+
 // splice(from, to, length)
 napi_value SpliceBytes(napi_env env, napi_callback_info info) {
   Args<3> args(env, info);
@@ -40,6 +44,7 @@ napi_value SendFromFile(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void DefineTransferFunctions(Napi::Env env, Napi::Object exports) {
+  Define(env, exports, "transferPipe", OpenPipeForTransfer);
   Define(env, exports, "splice", SpliceBytes);
   Define(env, exports, "sendFile", SendFromFile);
 }
