@@ -221,14 +221,19 @@ onEveryKernel('pipeTo', (kernel) => {
   })
 
   it('hazard 32: cancelled at any point, nothing is lost and nothing comes twice', async () => {
-    const bytes = pattern(4 * MEGABYTE, 5)
-    for (let seed = 1; seed <= 25; seed++) {
+    for (let seed = 1; seed <= 12; seed++) {
+      const small = seed % 4 === 0
+      const bytes = pattern(small ? MEGABYTE / 4 : 8 * MEGABYTE, seed)
       await kernel.run(function* () {
         const random = randomFrom(seed * 7919)
         const { input, source, target, output } = yield* route()
-        if (seed % 2 === 0) shrink(target)
+        if (small) shrink(target)
         const writing = sending(input, bytes)
-        const reading = spawn(readAll, output)
+        const reading = spawn(function* () {
+          const chunks: Buffer[] = []
+          for (let chunk; (chunk = yield* output.readSome(100_000)) !== null; chunks.push(chunk)) yield* checkpoint()
+          return Buffer.concat(chunks)
+        })
         let moved = 0
         for (let ended = false; !ended; ) {
           const moving = recorded(() => source.pipeTo(target, { end: false }))
@@ -513,7 +518,7 @@ onEveryKernel('sendFile', (kernel) => {
       expect(gone).toBeLessThan(content.length)
       expect((yield* client.readExactly(Math.min(gone, 1000))).equals(content.subarray(0, Math.min(gone, 1000)))).toBe(true)
       expect(yield* caught(() => server.write('x'))).toBeInstanceOf(ClosedError)
-      expect(yield* caught(() => server.close())).toBeInstanceOf(ClosedError)
+      yield* server.close()
       expect((yield* caught(() => readAll(client))).code).toBe('ECONNRESET')
       yield* client.close()
     })

@@ -1,9 +1,10 @@
 /** The kinds of stream there are, each checked against what every stream promises. */
-import { run } from 'coreactor'
+import { pipe, run, socketPair, type Coroutine } from 'coreactor'
 import { memoryPair } from 'coreactor/testing'
+import type { Stream } from '../../lib/io/stream.js'
 import { pair } from '../support.js'
 import { checkStream } from './check-stream.js'
-import { runInMemory } from './stream-kind.js'
+import { runInMemory, type End, type StreamKind } from './stream-kind.js'
 
 checkStream('TCP', { run: (main) => run(main), pair, twoWay: true, halfClose: true, reset: true })
 
@@ -21,3 +22,35 @@ checkStream('a memory pair with little room', {
   reset: true,
   big: 400_000
 })
+
+const kernels = [
+  ['', (main) => run(main)],
+  [' in memory', (main) => runInMemory(main)]
+] satisfies [string, StreamKind['run']][]
+
+for (const [where, runOn] of kernels) {
+  checkStream(`a pipe${where}`, {
+    run: runOn,
+    *pair(): Coroutine<[End, End]> {
+      const { reader, writer } = yield* pipe()
+      // Each end is a whole stream, of which the types show one direction.
+      return [writer as Stream, reader as Stream]
+    },
+    twoWay: false,
+    halfClose: false,
+    reset: false,
+    big: 1024 * 1024
+  })
+
+  // A Unix socket says ECONNRESET only to whose data the other has not read, so a reset is an end to most.
+  checkStream(`a socket pair${where}`, {
+    run: runOn,
+    *pair() {
+      return yield* socketPair()
+    },
+    twoWay: true,
+    halfClose: true,
+    reset: false,
+    big: 2 * 1024 * 1024
+  })
+}
