@@ -5,7 +5,7 @@
  *   npm run example tcp-proxy -- --port 8080 --to 127.0.0.1:6379
  */
 import { parseArgs } from 'node:util'
-import { all, connect, serve, type Connection, type Coroutine, type Op, type Server } from 'coreactor'
+import { all, Cancelled, connect, serve, type Connection, type Coroutine, type Op, type Server } from 'coreactor'
 import { isMain, parsePort, stopRequested } from './resp/cli.js'
 
 const CONNECT_MS = 5000
@@ -29,7 +29,8 @@ function* forward(client: Connection, to: ProxyOptions['to']): Coroutine<void> {
     // One of the two is gone or was cut off: the other must not take what it has got for the whole.
     client.reset()
     upstream.reset()
-    throw error
+    if (error instanceof Cancelled) throw error
+    return
   }
   yield* upstream.close()
 }
