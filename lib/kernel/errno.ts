@@ -40,6 +40,12 @@ export const ENOSYS = -errno.ENOSYS
 export const EISCONN = -errno.EISCONN
 export const EEXIST = -errno.EEXIST
 export const ENOENT = -errno.ENOENT
+export const ETIMEDOUT = -errno.ETIMEDOUT
+
+/** What a kernel returns for the error of this name; undefined if the system has none. */
+export function errnoOf(name: string): number | undefined {
+  return Object.hasOwn(errno, name) ? -errno[name as keyof typeof errno] : undefined
+}
 
 /** A system call has failed. The same properties as Node's own system errors. */
 export class SystemError extends Error {

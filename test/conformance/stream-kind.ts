@@ -4,7 +4,7 @@
  */
 import type { Body, Coroutine, Scope } from 'coreactor'
 import type { Stream } from '../../lib/io/stream.js'
-import { MemoryKernel } from 'coreactor/testing'
+import { FaultyKernel, MemoryKernel, type Faults } from 'coreactor/testing'
 import { run } from 'coreactor'
 
 /** What every end of a stream can do, whatever it is made of. */
@@ -45,6 +45,8 @@ export interface StreamKind {
   readonly reset: boolean
   /** More bytes than the kind takes while nobody reads. 8 MiB by default. */
   readonly big?: number
+  /** Whether a call may do less than it could, so that what one call does says nothing. */
+  readonly reluctant?: boolean
 }
 
 /** `kind.run` for kinds that live in memory. Fails if a socket has been left open. */
@@ -53,6 +55,21 @@ export async function runInMemory<T>(main: Body<[Scope], T>, capacity?: number):
   const result = await run(main, { kernel })
   if (kernel.openSockets > 0) throw new Error(`${kernel.openSockets} sockets were left open`)
   return result
+}
+
+/** How many runs with faults there have been: each has a seed of its own, the same every time. */
+let runs = 0
+
+/** `kind.run` for kinds on a kernel that fails. The error says with which seed. Fails if anything has been left open. */
+export async function runWithFaults<T>(main: Body<[Scope], T>, faults: Faults, over?: MemoryKernel): Promise<T> {
+  const kernel = new FaultyKernel({ faults, over, seed: ++runs })
+  try {
+    const result = await run(main, { kernel })
+    if (kernel.openFds > 0 || kernel.watched > 0) throw new Error(`${kernel.openFds} fds, ${kernel.watched} watched, were left`)
+    return result
+  } catch (error) {
+    throw new Error(String(kernel), { cause: error })
+  }
 }
 
 /** Everything the peer sends, until it has finished. */

@@ -1,10 +1,10 @@
 /** The kinds of stream there are, each checked against what every stream promises. */
 import { pipe, run, socketPair, type Coroutine } from 'coreactor'
-import { memoryPair } from 'coreactor/testing'
+import { MemoryKernel, memoryPair, type FaultyOperation, type Faults } from 'coreactor/testing'
 import type { Stream } from '../../lib/io/stream.js'
 import { pair } from '../support.js'
 import { checkStream } from './check-stream.js'
-import { runInMemory, type End, type StreamKind } from './stream-kind.js'
+import { runInMemory, runWithFaults, type End, type StreamKind } from './stream-kind.js'
 
 checkStream('TCP', { run: (main) => run(main), pair, twoWay: true, halfClose: true, reset: true })
 
@@ -54,3 +54,42 @@ for (const [where, runOn] of kernels) {
     big: 2 * 1024 * 1024
   })
 }
+
+/** Calls that do a part of what they could, and say that they would block when they would not. */
+const reluctant = (...operations: FaultyOperation[]): Faults =>
+  Object.fromEntries(
+    operations.map((operation) => [
+      operation,
+      [
+        { fault: 'EINTR', percent: 5 },
+        { fault: 'EAGAIN', percent: 50 },
+        { fault: 'short', percent: 60 }
+      ]
+    ])
+  )
+
+const reluctantSockets: Faults = {
+  ...reluctant('receive', 'send', 'sendVector'),
+  accept: [
+    { fault: 'ECONNABORTED', percent: 20 },
+    { fault: 'EAGAIN', percent: 50 }
+  ]
+}
+
+checkStream('TCP, reluctantly', {
+  run: (main) => runWithFaults(main, reluctantSockets),
+  pair,
+  twoWay: true,
+  halfClose: true,
+  reset: true,
+  reluctant: true
+})
+
+checkStream('TCP in memory, reluctantly', {
+  run: (main) => runWithFaults(main, reluctantSockets, new MemoryKernel()),
+  pair,
+  twoWay: true,
+  halfClose: true,
+  reset: true,
+  reluctant: true
+})
