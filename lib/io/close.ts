@@ -1,5 +1,5 @@
 /** Closing a stream: what was written goes first, then what the peer is still sending is drained, then the fd is freed. */
-import { EAGAIN } from '../kernel/errno.js'
+import { EAGAIN, EINTR } from '../kernel/errno.js'
 import { READABLE, SHUT_WRITE, SocketOption } from '../kernel/layout.js'
 import { current } from '../task/ambient.js'
 import { Leaf } from '../task/leaf.js'
@@ -122,6 +122,7 @@ export class Close extends Leaf<void> implements Deadline {
       if (this.draining && (handle.readiness & READABLE) === 0) return false
       const into = slab.enter(null)
       const received = handle.transfer.receive(handle.fd, into, 0, into.length)
+      if (received === EINTR) continue
       if (received === EAGAIN) handle.exhausted(READABLE)
       // The peer has finished, or is gone.
       else if (received <= 0) return true

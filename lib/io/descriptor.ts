@@ -2,7 +2,7 @@
  * Any file descriptor, whoever made it: waiting for it, and system calls on it that never block the thread. Its flags are
  * never changed. What it stands for, and what its bytes mean, is for its user to know.
  */
-import { EAGAIN, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
 import { PRIORITY, READABLE, WRITABLE } from '../kernel/layout.js'
 import { currentRuntime } from '../runtime/current.js'
 import { Cancelled } from '../task/errors.js'
@@ -356,14 +356,16 @@ export function fd(n: number, { own = false }: FdOptions = {}): Descriptor {
 }
 
 function read({ runtime, fd: n }: Watch, into: Uint8Array, length: number): number | null {
-  const count = runtime.kernel.read(n, into, 0, length)
+  let count = runtime.kernel.read(n, into, 0, length)
+  while (count === EINTR) count = runtime.kernel.read(n, into, 0, length)
   if (count === EAGAIN) return null
   if (count < 0) throw new SystemError(count, 'read')
   return count
 }
 
 function write({ runtime, fd: n }: Watch, bytes: Uint8Array, from: number): number | null {
-  const count = runtime.kernel.write(n, bytes, from, bytes.length - from)
+  let count = runtime.kernel.write(n, bytes, from, bytes.length - from)
+  while (count === EINTR) count = runtime.kernel.write(n, bytes, from, bytes.length - from)
   if (count === EAGAIN) return null
   if (count < 0) throw new SystemError(count, 'write')
   return count

@@ -2,7 +2,7 @@
  * Reading from a stream socket what is there: into the caller's buffer, or into one that the library provides. What is
  * buffered already comes first. Reading what a protocol is made of is for `read.ts`.
  */
-import { EAGAIN, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
 import { READABLE, READ_CLOSED } from '../kernel/layout.js'
 import { Leaf } from '../task/leaf.js'
 import { BusyError, ClosedError } from './errors.js'
@@ -32,7 +32,8 @@ export interface StreamState {
 export function receive(stream: StreamState, into: Uint8Array, offset: number, length: number): number {
   const { handle } = stream
   if (stream.readError !== null) throw stream.readError
-  const received = handle.transfer.receive(handle.fd, into, offset, length)
+  let received = handle.transfer.receive(handle.fd, into, offset, length)
+  while (received === EINTR) received = handle.transfer.receive(handle.fd, into, offset, length)
   if (received > 0) {
     // A short count says that the socket is empty, which saves the call that would answer EAGAIN. Unless the peer has
     // finished: then its end is still to be read, and no edge will come for it.

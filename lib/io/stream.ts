@@ -1,5 +1,5 @@
 /** A byte stream over one socket. What kind of socket, and what else it can do, is for `net/`. */
-import { EAGAIN, SystemError, type SystemError as SystemErrorType } from '../kernel/errno.js'
+import { EAGAIN, EINTR, SystemError, type SystemError as SystemErrorType } from '../kernel/errno.js'
 import { dispose } from '../task/dispose.js'
 import { checkSignal } from '../task/abort.js'
 import { enterAbortable } from '../task/enter-scope.js'
@@ -278,7 +278,8 @@ export class Stream implements WritableState, ReadableState {
     }
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
     if (bytes.length === 0) return 0
-    const taken = handle.transfer.send(handle.fd, bytes, 0, bytes.length)
+    let taken = handle.transfer.send(handle.fd, bytes, 0, bytes.length)
+    while (taken === EINTR) taken = handle.transfer.send(handle.fd, bytes, 0, bytes.length)
     if (taken === EAGAIN) return null
     if (taken >= 0) return taken
     output.fail(new SystemError(taken, 'write'))

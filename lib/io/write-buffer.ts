@@ -5,7 +5,7 @@
  * call. A large chunk is referenced, sent at once, and its writer waits for it. Order is kept throughout. What the kernel
  * does not take becomes this buffer's own, and goes on when the socket turns writable.
  */
-import { EAGAIN, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
 import { WRITABLE } from '../kernel/layout.js'
 import type { ReadinessWaiter } from '../reactor/registration.js'
 import type { Dirty } from '../runtime/runtime.js'
@@ -107,6 +107,7 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
     while (this.bytes > 0 && (handle.readiness & WRITABLE) !== 0 && !handle.closed) {
       const offered = this.chunks.length === 0 ? this.end - this.start : this.offered()
       const taken = this.send()
+      if (taken === EINTR) continue
       if (taken < 0 && taken !== EAGAIN) {
         this.fail(new SystemError(taken, 'write'))
         return
