@@ -127,6 +127,7 @@ interface Watched {
 type Call = (...args: unknown[]) => unknown
 
 /** The calls of the kernel below, which the constructor adds. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export interface FaultyKernel extends Kernel {}
 
 /**
@@ -154,6 +155,7 @@ export interface FaultyKernel extends Kernel {}
  * await run(main, { kernel })
  * console.log(kernel.injected('accept', 'EMFILE'), String(kernel))
  */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export class FaultyKernel {
   /** What makes the calls. */
   readonly over: Kernel

@@ -16,7 +16,7 @@ export function checkStream(name: string, kind: StreamKind): void {
 }
 
 function checkTransfer(kind: StreamKind): void {
-  const { big: bigSize = BIG } = kind
+  const { big: bigSize = BIG, reluctant = false } = kind
 
   function* closeBoth(first: End, second: End): Coroutine<void> {
     yield* first.close()
@@ -97,10 +97,12 @@ function checkTransfer(kind: StreamKind): void {
         counts.push(n)
         text += buffer.toString('latin1', 0, n)
       }
-      expect([text, counts[0]]).toEqual(['abcdef', 4])
+      expect(text).toBe('abcdef')
+      if (!reluctant) expect(counts[0]).toBe(4)
       expect(yield* reader.read(buffer)).toBe(0)
       expect(yield* reader.readSome()).toBeNull()
-      expect(reader.tryRead(buffer)).toBe(0)
+      expect(yield* reader.read(buffer)).toBe(0)
+      if (!reluctant) expect(reader.tryRead(buffer)).toBe(0)
       yield* reader.close()
     })
   })
@@ -112,8 +114,12 @@ function checkTransfer(kind: StreamKind): void {
       yield* writer.flush()
       const first = (yield* reader.readSome(2)) as Buffer
       const second = (yield* reader.readSome()) as Buffer
-      expect([first.toString(), second.toString()]).toEqual(['ab', 'cdef'])
-      yield* closeBoth(writer, reader)
+      if (!reluctant) expect([first.toString(), second.toString()]).toEqual(['ab', 'cdef'])
+      yield* writer.close()
+      const rest = yield* readAllOf(reader)
+      expect(first.length).toBeLessThanOrEqual(2)
+      expect(String(Buffer.concat([first, second, rest]))).toBe('abcdef')
+      yield* reader.close()
     })
   })
 
@@ -122,30 +128,35 @@ function checkTransfer(kind: StreamKind): void {
       const [writer, reader] = yield* kind.pair()
       const buffer = Buffer.alloc(10)
       expect(reader.tryRead(buffer)).toBeNull()
-      expect(writer.tryWrite('hello')).toBe(5)
-      expect(yield* reader.read(buffer)).toBe(5)
-      let taken = 0
+      let taken = writer.tryWrite('hello') ?? 0
+      if (!reluctant) {
+        expect(taken).toBe(5)
+        expect(yield* reader.read(buffer)).toBe(5)
+        taken = 0
+      }
       for (let n; (n = writer.tryWrite(pattern(1024 * 1024))) !== null; ) taken += n
-      expect(taken).toBeGreaterThan(0)
+      if (!reluctant) expect(taken).toBeGreaterThan(0)
       const closing = spawn(() => writer.close())
       expect((yield* readAllOf(reader)).length).toBe(taken)
-      expect(reader.tryRead(buffer)).toBe(0)
+      if (!reluctant) expect(reader.tryRead(buffer)).toBe(0)
       yield* closing
       yield* reader.close()
     })
   })
 
   it('tryWrite never goes past what was written before it', async () => {
+    let taken = 0
     const received = await kind.run(function* () {
       const [writer, reader] = yield* kind.pair()
       yield* writer.write('first ')
-      writer.tryWrite('second')
+      taken = writer.tryWrite('second') ?? 0
       yield* writer.close()
       const all = yield* readAllOf(reader)
       yield* reader.close()
       return all.toString()
     })
-    expect(received).toBe('first second')
+    expect(received).toBe('first second'.slice(0, 6 + taken))
+    if (!reluctant) expect(taken).toBe(6)
   })
 
   it('hazard 20: partial writes lose nothing: many sizes, small buffers, a slow reader', async () => {
@@ -260,7 +271,7 @@ function checkTransfer(kind: StreamKind): void {
     await kind.run(function* () {
       const [writer, reader] = yield* kind.pair()
       const first = spawn(function* () {
-        return String(yield* reader.readSome())
+        return String(yield* reader.readExactly(13))
       })
       yield* checkpoint()
       for (const use of [
@@ -308,7 +319,7 @@ function checkTransfer(kind: StreamKind): void {
         yield* checkpoint()
         reader.cancel()
         yield* checkpoint()
-        expect(writer.state).toBe('parked')
+        expect(writer.state).not.toBe('ended')
         const reading = spawn(readAllOf, second)
         yield* writer
         yield* first.close()
@@ -338,7 +349,7 @@ function checkTransfer(kind: StreamKind): void {
       const error = yield* caught(() => timeout(1, () => reader.readSome()))
       expect(error).toBeInstanceOf(TimeoutError)
       yield* writer.write('whole')
-      expect(String(yield* reader.readSome())).toBe('whole')
+      expect(String(yield* reader.readExactly(5))).toBe('whole')
       yield* closeBoth(writer, reader)
     })
   })
