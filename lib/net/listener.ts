@@ -113,7 +113,12 @@ export function listening(options: ListenOptions): () => Op<Listener> {
       }
       const handle = Handle.adopt(runtime, fd)
       const bound = kernel.localAddress(fd)
-      return new Listener(handle, typeof bound === 'number' || bound.family === 'Unix' ? where : bound)
+      if (typeof bound === 'number') {
+        // Nobody would learn which port the system has chosen.
+        handle.close()
+        throw new SystemError(bound, 'getsockname', where)
+      }
+      return new Listener(handle, bound.family === 'Unix' ? where : bound)
     }
   }
 
