@@ -101,10 +101,10 @@ const DIRECTIONS: Readonly<Record<string, number>> = {
 const ONE_BUFFER: ReadonlySet<string> = new Set(['receive', 'read', 'send', 'write'])
 const MANY_BUFFERS: ReadonlySet<string> = new Set(['sendVector', 'writeVector'])
 
-/** Errors that end a connection, whichever side of it met them. */
-const ENDS: ReadonlySet<number> = new Set([ECONNRESET, EPIPE, ETIMEDOUT])
+/** Errors that end a connection, whichever call met them. */
+const ENDS: ReadonlySet<number> = new Set([ECONNRESET, EPIPE, ETIMEDOUT, ENOTCONN])
 
-/** What calls on such a connection answer from then on, on Linux. */
+/** Calls that can find out that a connection has ended; and what they answer from then on, on Linux. */
 const AFTER_THE_END: Readonly<Record<string, number>> = {
   receive: 0,
   read: 0,
@@ -138,8 +138,8 @@ export interface FaultyKernel extends Kernel {}
  * - After an `EAGAIN` that was not true, and after a short call, the fd is reported again with the next turn if it is
  *   ready, so that who waits goes on. A call that always gets EAGAIN never ends, and time stands still on a virtual clock.
  * - `EINTR` never comes twice in a row, as it would not if the call were made again.
- * - `ECONNRESET`, `EPIPE` and `ETIMEDOUT` of a call that moves bytes end the connection: calls on it answer as if it had been
- *   reset, and the peer finds a reset when the fd is closed.
+ * - `ECONNRESET`, `EPIPE`, `ETIMEDOUT` and `ENOTCONN` of a call that moves bytes, or of `shutdown`, end the connection: calls
+ *   on it answer as if it had been reset, and the peer finds a reset when the fd is closed.
  * - `closeFd` and `remove` do what they should, and fail then; so does `connect` with `EINTR` and `EINPROGRESS`. Any other
  *   call that is hit has not happened.
  *
@@ -171,8 +171,8 @@ export class FaultyKernel {
   private readonly watches = new Map<number, Watched>()
   /** Directions of fds for which no edge will come, although somebody was told that they would block. */
   private readonly owed = new Map<number, number>()
-  /** Fds of connections that an injected error has ended. */
-  private readonly ended = new Set<number>()
+  /** By fd of a connection that an injected error has ended: what the next call that reads answers, once. */
+  private readonly ended = new Map<number, number>()
   private readonly fds = new Set<number>()
   /** Operations whose last call was interrupted. */
   private readonly interrupted = new Set<string>()
@@ -258,7 +258,7 @@ export class FaultyKernel {
     const calls = (this.made.get(name) ?? 0) + 1
     this.made.set(name, calls)
     const fd = args[0] as number
-    const afterTheEnd = this.ended.has(fd) ? AFTER_THE_END[name] : undefined
+    const afterTheEnd = this.afterTheEnd(fd, name)
     if (afterTheEnd !== undefined) return afterTheEnd
     const interrupted = this.interrupted.delete(name)
     for (const { fault, percent, nth, times = 1 } of this.faults.get(name) ?? []) {
@@ -291,13 +291,22 @@ export class FaultyKernel {
       const result = call.apply(this.over, args) as number
       if (result < 0 && result !== EINPROGRESS) return result
     }
-    if (ENDS.has(errno) && DIRECTIONS[name] !== undefined && name !== 'accept') {
-      this.ended.add(fd)
+    if (ENDS.has(errno) && name in AFTER_THE_END) {
+      // The end of both directions is reported by one of the calls: whoever is told that there is no connection asks why.
+      this.ended.set(fd, errno === ENOTCONN ? ECONNRESET : 0)
       // The peer is told when the fd is closed. Failing only says that it is no socket, or none that can be reset.
       this.over.setOption(fd, SocketOption.LINGER, 0)
       this.owe(fd, name)
     }
     return errno
+  }
+
+  private afterTheEnd(fd: number, name: string): number | undefined {
+    const unread = this.ended.get(fd)
+    if (unread === undefined || !(name in AFTER_THE_END)) return undefined
+    if (DIRECTIONS[name] !== READABLE) return AFTER_THE_END[name]
+    this.ended.set(fd, 0)
+    return unread
   }
 
   /** The arguments of a call that moves a part of the bytes; null if there is no part of them. */
