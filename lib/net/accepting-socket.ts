@@ -5,7 +5,9 @@ import { READABLE, WRITABLE } from '../kernel/layout.js'
 import { CloseAtOnce } from '../io/close-at-once.js'
 import { BusyError, ClosedError } from '../io/errors.js'
 import { Handle } from '../io/handle.js'
+import { current } from '../task/ambient.js'
 import { Leaf } from '../task/leaf.js'
+import type { Task } from '../task/task.js'
 import type { Op } from '../task/types.js'
 import { acceptPatiently } from './accept-policy.js'
 import {
@@ -24,6 +26,8 @@ const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNO
 class Accept<C> extends Leaf<C> {
   private readonly handle: Handle
   private readonly socket: AcceptingSocket<C>
+  /** It could go on, but has had its share of the turn. */
+  private paused = false
 
   constructor(socket: AcceptingSocket<C>) {
     super()
@@ -45,6 +49,11 @@ class Accept<C> extends Leaf<C> {
         return false
       }
       if (!GONE_BEFORE.has(fd)) throw new SystemError(fd, 'accept')
+      // Each counts as an operation: a flood of connections that are gone already stops nobody else.
+      if ((current as Task).scheduler.spend()) {
+        this.paused = true
+        return false
+      }
     }
   }
 
@@ -53,7 +62,20 @@ class Accept<C> extends Leaf<C> {
   }
 
   override disarm(): void {
-    this.handle.reader = null
+    const { handle } = this
+    if (handle.reader === this) handle.reader = null
+  }
+
+  /** A task that has paused is not parked, so that nobody has called the wait off. */
+  override refused(): void {
+    this.disarm()
+  }
+
+  protected override park(task: Task): this {
+    super.park(task)
+    if (this.paused) task.yieldTurn()
+    this.paused = false
+    return this
   }
 }
 
