@@ -38,7 +38,7 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
   error: Error | null = null
   /** Invariant: true once somebody has been thrown `error`. */
   errorSeen = false
-  /** Part of a write has gone, and the rest never will: the peer must not take what it gets for the whole. */
+  /** What was to be written will not all go: the peer must not take what it gets for the whole. Set with `error`. */
   cutOff = false
   private enlisted = false
   /** Who waits for room, or for all to be taken. */
@@ -136,6 +136,7 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
   /** Ends writing with `error`: what is buffered is dropped, whoever waits is woken to find out. */
   fail(error: Error): void {
     this.error ??= error
+    this.cutOff = true
     this.chunks = []
     this.skip = this.start = this.end = this.bytes = 0
     this.handle.writer = null

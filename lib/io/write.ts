@@ -118,7 +118,6 @@ class WriteLarge extends Writing<void> {
       return
     }
     this.cutOff = gone
-    output.cutOff = true
     output.fail(new ClosedError(`the write side, after ${gone} of ${this.size} bytes of a cancelled write,`))
   }
 
