@@ -1,8 +1,20 @@
 /** Programs on a kernel that fails: at every call in turn, and at random. Nothing leaks, nothing hangs, every error is said. */
 import { describe, expect, it, vi } from 'vitest'
-import { connect, listen, run, serve, SystemError, spawn, timeout, type Connection, type Coroutine } from 'coreactor'
+import {
+  checkpoint,
+  connect,
+  fd,
+  listen,
+  run,
+  serve,
+  spawn,
+  SystemError,
+  timeout,
+  type Connection,
+  type Coroutine
+} from 'coreactor'
 import { FaultyKernel, MemoryKernel, type Fault, type FaultyOperation } from 'coreactor/testing'
-import { pattern } from './support.js'
+import { caught, pair, pattern, thrownBy } from './support.js'
 
 /** Longer than anything takes that ends by itself: pauses of accepting, lingering closes. Virtual, or never reached. */
 const HANGS_MS = 15_000
@@ -186,3 +198,98 @@ for (const inMemory of [true, false]) {
   describeProgram('a server of three clients', server, SOCKETS, inMemory)
 }
 describeProgram('a connection by name', byName, [...SOCKETS, 'submit'], true)
+
+describe('what faults have found', () => {
+  it('a write that fails on a connection that lives ends it with a reset: the peer does not take a part for the whole', async () => {
+    for (const leave of ['close', 'handler'] as const) {
+      const kernel = new FaultyKernel({ over: new MemoryKernel(), faults: { send: { fault: 'ENOBUFS', nth: 2 } } })
+      const reported: unknown[] = []
+      await run(
+        function* () {
+          const server = yield* serve({ port: 7000, onError: (error) => reported.push(error) }, function* (connection) {
+            yield* connection.write('a part')
+            yield* connection.flush()
+            yield* connection.write('the rest')
+            // Without, the handler ends, and the server closes.
+            if (leave === 'handler') yield* connection.flush()
+          })
+          const client = yield* connect({ port: 7000 })
+          expect(String(yield* client.readExactly(6))).toBe('a part')
+          expect((yield* caught(() => client.readSome())).code).toBe('ECONNRESET')
+          yield* client.close()
+          yield* server.close()
+        },
+        { kernel }
+      )
+      expect(reported).toEqual([expect.objectContaining({ code: 'ENOBUFS', syscall: 'write' })])
+    }
+  })
+
+  it('connections that are gone before they are accepted, one after the other, do not hold up the other tasks', async () => {
+    const kernel = new FaultyKernel({ over: new MemoryKernel(), faults: { accept: { fault: 'ECONNABORTED', nth: 1, times: 10_000 } } })
+    await run(
+      function* () {
+        const listener = yield* listen({ port: 7000 })
+        const accepting = spawn(() => listener.accept())
+        const client = yield* connect({ port: 7000 })
+        for (let turn = 0; turn < 3; turn++) yield* checkpoint()
+        expect(kernel.injected('accept')).toBeGreaterThan(0)
+        expect(kernel.injected('accept')).toBeLessThan(1000)
+        accepting.cancel()
+        yield* checkpoint()
+        expect(accepting.state).toBe('ended')
+        const next = spawn(() => listener.accept())
+        yield* (yield* next).close()
+        expect(kernel.injected('accept')).toBe(10_000)
+        yield* client.close()
+        yield* listener.close()
+      },
+      { kernel }
+    )
+    expect(kernel.openFds).toBe(0)
+  })
+
+  it('listen fails when the system does not say where it listens', async () => {
+    const kernel = new FaultyKernel({ over: new MemoryKernel(), faults: { localAddress: { fault: 'ENOBUFS', nth: 1 } } })
+    const error = await thrownBy(() => run(() => listen({ port: 0 }), { kernel }))
+    expect(error).toMatchObject({ code: 'ENOBUFS', syscall: 'getsockname' })
+    expect([kernel.openFds, kernel.watched]).toEqual([0, 0])
+  })
+
+  it('a call that was interrupted is made again: reading, writing, trying either, draining, and any descriptor', async () => {
+    const often = { fault: 'EINTR', percent: 100 }
+    const kernel = new FaultyKernel({
+      over: new MemoryKernel(),
+      faults: { receive: often, send: often, sendVector: often, read: often, write: often, accept: often }
+    })
+    await run(
+      function* () {
+        const [first, second] = yield* pair()
+        yield* first.write(['one ', 'two ', 'three'].map((word) => Buffer.from(word)))
+        yield* first.flush()
+        expect(String(yield* second.readSome())).toBe('one two three')
+        expect(second.tryWrite('four')).toBe(4)
+        const four = Buffer.alloc(4)
+        expect(first.tryRead(four)).toBe(4)
+        yield* second.write('unread')
+        yield* second.flush()
+        // Something has been written and something is unread: the rest is drained.
+        const closing = spawn(() => first.close())
+        yield* checkpoint()
+        expect(closing.state).toBe('parked')
+        expect(yield* second.readSome()).toBeNull()
+        yield* second.close()
+        yield* closing
+        const fds = kernel.socketPair() as readonly [number, number]
+        const [here, there] = [fd(fds[0], { own: true }), fd(fds[1], { own: true })]
+        yield* here.write('five')
+        expect(String(yield* there.readSome())).toBe('five')
+        yield* here.close()
+        yield* there.close()
+      },
+      { kernel }
+    )
+    expect(kernel.injected('receive', 'EINTR')).toBeGreaterThan(3)
+    expect(kernel.injected('send', 'EINTR')).toBeGreaterThan(1)
+  })
+})
