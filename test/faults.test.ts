@@ -1,11 +1,14 @@
 /** Programs on a kernel that fails: at every call in turn, and at random. Nothing leaks, nothing hangs, every error is said. */
 import { describe, expect, it, vi } from 'vitest'
 import {
+  Cancelled,
   checkpoint,
   connect,
   fd,
   listen,
   run,
+  scope,
+  ScopeError,
   serve,
   spawn,
   SystemError,
@@ -13,8 +16,8 @@ import {
   type Connection,
   type Coroutine
 } from 'coreactor'
-import { FaultyKernel, MemoryKernel, type Fault, type FaultyOperation } from 'coreactor/testing'
-import { caught, pair, pattern, thrownBy } from './support.js'
+import { FaultyKernel, MemoryKernel, type Fault, type Faults, type FaultyOperation } from 'coreactor/testing'
+import { caught, pair, pattern, randomFrom, thrownBy } from './support.js'
 
 /** Longer than anything takes that ends by itself: pauses of accepting, lingering closes. Virtual, or never reached. */
 const HANGS_MS = 15_000
@@ -44,10 +47,10 @@ function* ask(connection: Connection, size: number): Coroutine<void> {
   if ((yield* connection.readSome()) !== null) throw new Error('more came back than was sent')
 }
 
-/** Runs `body` on a connection, and closes it. Nothing of it is left if that fails. */
+/** Runs `body` on a connection, in a scope, and closes it. Nothing of it is left if that fails. */
 function* using(connection: Connection, body: (connection: Connection) => Coroutine<void>): Coroutine<void> {
   try {
-    yield* body(connection)
+    yield* scope(() => body(connection))
     yield* connection.close()
   } finally {
     connection.reset()
@@ -198,6 +201,124 @@ for (const inMemory of [true, false]) {
   describeProgram('a server of three clients', server, SOCKETS, inMemory)
 }
 describeProgram('a connection by name', byName, [...SOCKETS, 'submit'], true)
+
+/** Two hundred bad days: which calls fail how, how often, and what is sent, drawn from a seed. */
+describe('at random', () => {
+  /** What a call may fail with, some of it often: the first are survived. */
+  const survived: Record<string, readonly string[]> = {
+    receive: ['short', 'EAGAIN', 'EINTR'],
+    send: ['short', 'EAGAIN', 'EINTR'],
+    sendVector: ['short', 'EAGAIN', 'EINTR'],
+    accept: ['ECONNABORTED', 'EPROTO', 'EINTR', 'EAGAIN'],
+    connect: ['EINTR'],
+    closeFd: ['EIO', 'EINTR']
+  }
+  /** Survived after a pause, for which there is time only on a virtual clock. */
+  const shortages: Record<string, readonly string[]> = { accept: ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] }
+  const fatal: Record<string, readonly string[]> = {
+    receive: ['ECONNRESET', 'ETIMEDOUT', 'ENOMEM'],
+    send: ['EPIPE', 'ECONNRESET', 'ENOBUFS', 'ENOMEM'],
+    sendVector: ['EPIPE', 'ECONNRESET', 'ENOBUFS', 'ENOMEM'],
+    add: ['ENOMEM', 'ENOSPC'],
+    socket: ['EMFILE', 'ENOBUFS'],
+    connect: ['ECONNREFUSED', 'ENETUNREACH'],
+    getOption: ['ENOBUFS'],
+    remoteAddress: ['ENOBUFS'],
+    shutdown: ['ENOTCONN', 'ENOBUFS'],
+    setOption: ['ENOMEM']
+  }
+
+  function plan(random: () => number, failing: boolean, inMemory: boolean): Faults {
+    const faults: Record<string, Fault[]> = {}
+    const add = (from: Record<string, readonly string[]>, chance: number, most: number): void => {
+      for (const [operation, kinds] of Object.entries(from)) {
+        for (const fault of kinds) {
+          if (random() < chance) (faults[operation] ??= []).push({ fault, percent: random() * most })
+        }
+      }
+    }
+    if (failing) add(fatal, 0.3, 5)
+    if (inMemory) add(shortages, 0.5, 30)
+    add(survived, 0.5, 60)
+    return faults
+  }
+
+  /** Sends `sent` to an echo in parts, and reads what comes back until the end. */
+  function* exchange(port: number, sent: Buffer, random: () => number): Coroutine<Buffer> {
+    const client = yield* connect({ port, host: '127.0.0.1' })
+    const received: Buffer[] = []
+    yield* using(client, function* () {
+      const writing = spawn(function* () {
+        for (let at = 0; at < sent.length; ) {
+          const end = Math.min(sent.length, at + 1 + Math.floor(random() ** 3 * 60_000))
+          yield* client.write(sent.subarray(at, end))
+          at = end
+        }
+        yield* client.closeWrite()
+      })
+      for (let chunk; (chunk = yield* client.readSome()) !== null; ) received.push(chunk)
+      yield* writing
+    })
+    return Buffer.concat(received)
+  }
+
+  async function badDay(seed: number, over: MemoryKernel | undefined): Promise<{ injected: number; failed: boolean }> {
+    const random = randomFrom(seed * 7919)
+    // Every third day is one that everything survives.
+    const failing = seed % 3 !== 0
+    const kernel = new FaultyKernel({ over, seed, faults: plan(random, failing, over !== undefined) })
+    const errors: unknown[] = []
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const main = function* (): Coroutine<void> {
+      const server = yield* serve({ port: 0, host: '127.0.0.1', onError: (error) => errors.push(error) }, echo)
+      const clients = Array.from({ length: 3 }, () =>
+        spawn(function* () {
+          const sent = PATTERN.subarray(0, Math.floor(random() ** 3 * PATTERN.length))
+          try {
+            const received = yield* exchange(server.address.port, sent, random)
+            // The end has come: then it is the end of everything.
+            if (!received.equals(sent)) throw new Error(`${received.length} of ${sent.length} bytes came back, and then an end`)
+          } catch (error) {
+            if (error instanceof Cancelled) throw error
+            errors.push(error)
+          }
+        })
+      )
+      for (const client of clients) yield* client
+      yield* server.close({ grace: 1000 })
+    }
+    try {
+      await run(() => timeout(over === undefined ? HANGS_MS : 3_600_000, main), { kernel })
+    } catch (error) {
+      errors.push(error)
+    } finally {
+      vi.restoreAllMocks()
+    }
+    const found = [...flat(errors)]
+    const strange = found.filter((error) => !(error instanceof SystemError) && !(error instanceof ScopeError))
+    const left = { fds: kernel.openFds, watched: kernel.watched, sockets: over?.openSockets ?? 0 }
+    if (strange.length > 0 || (!failing && found.length > 0) || Object.values(left).some((count) => count > 0)) {
+      throw new Error(`${String(kernel)}; left ${JSON.stringify(left)}: ${found.map(({ stack }) => stack).join('\n')}`)
+    }
+    return { injected: kernel.injected(), failed: found.length > 0 }
+  }
+
+  it.each([
+    ['memory', 150, 1],
+    ['native', 50, 1001]
+  ] as const)('what comes back is what was sent, or both sides are told (%s, %i days)', async (where, days, first) => {
+    let hit = 0
+    let failed = 0
+    for (let seed = first; seed < first + days; seed++) {
+      const day = await badDay(seed, where === 'memory' ? new MemoryKernel({ seed }) : undefined)
+      hit += Math.sign(day.injected)
+      failed += Number(day.failed)
+    }
+    expect(hit).toBeGreaterThan(days * 0.9)
+    expect(failed).toBeGreaterThan(days * 0.2)
+    expect(failed).toBeLessThan(days * 0.7)
+  })
+})
 
 describe('what faults have found', () => {
   it('a write that fails on a connection that lives ends it with a reset: the peer does not take a part for the whole', async () => {
