@@ -6,6 +6,7 @@ import { currentRuntime } from '../runtime/current.js'
 import type { Runtime } from '../runtime/runtime.js'
 import { CoreactorError } from '../task/errors.js'
 import { checkInteger } from '../task/validate.js'
+import { FaultyKernel } from './faulty-kernel.js'
 import { MemoryKernel } from './memory-kernel.js'
 import type { MemorySocket } from './memory-socket.js'
 
@@ -55,8 +56,8 @@ export interface MemoryPair {
 }
 
 /**
- * Two connected ends, inside `run(main, { kernel: new MemoryKernel() })`; throws `ERR_COREACTOR_NO_MEMORY_KERNEL` on any
- * other kernel. Both are to be closed.
+ * Two connected ends, inside `run(main, { kernel: new MemoryKernel() })`, also with faults over it; throws
+ * `ERR_COREACTOR_NO_MEMORY_KERNEL` on any other kernel. Both are to be closed.
  *
  * @example
  * const { client, server, up } = memoryPair()
@@ -68,7 +69,7 @@ export interface MemoryPair {
  */
 export function memoryPair(): MemoryPair {
   const runtime = currentRuntime()
-  const { kernel } = runtime
+  const kernel = runtime.kernel instanceof FaultyKernel ? runtime.kernel.over : runtime.kernel
   if (!(kernel instanceof MemoryKernel)) {
     throw new CoreactorError('ERR_COREACTOR_NO_MEMORY_KERNEL', 'memoryPair() works only in run(main, { kernel: new MemoryKernel() })')
   }
