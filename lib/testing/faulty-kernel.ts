@@ -152,7 +152,10 @@ export interface FaultyKernel extends Kernel {}
  *     accept: { fault: 'EMFILE', nth: 3 }
  *   }
  * })
- * await run(main, { kernel })
+ * await run(function* () {
+ *   const listener = yield* listen({ port: 0 })
+ *   yield* listener.close()
+ * }, { kernel })
  * console.log(kernel.injected('accept', 'EMFILE'), String(kernel))
  */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging
