@@ -1,5 +1,5 @@
 /** Listening: for TCP connections here, for Unix ones in `unix-listener.ts`. */
-import { check, type SystemError } from '../kernel/errno.js'
+import { check, SystemError } from '../kernel/errno.js'
 import type { AnyAddress, Kernel, SocketAddress } from '../kernel/kernel.js'
 import { SocketOption } from '../kernel/layout.js'
 import { Handle } from '../io/handle.js'
