@@ -1,7 +1,8 @@
 /** The sole owner of one non-blocking fd: registered for its life, closed exactly once, in the one safe order. */
-import { SystemError } from '../kernel/errno.js'
+import { EEXIST, SystemError } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/kernel.js'
 import { Registration } from '../reactor/registration.js'
+import { FdInUseError } from './errors.js'
 import type { Runtime } from '../runtime/runtime.js'
 
 /** The calls that move bytes. A socket has its own; anything else has those of any descriptor. */
@@ -42,6 +43,20 @@ export class Handle extends Registration {
       runtime.kernel.closeFd(fd)
       throw new SystemError(result, 'epoll_ctl')
     }
+    return handle
+  }
+
+  /** The same for an fd that somebody else has opened. It stays theirs if this fails: `FdInUseError`, `SystemError`. */
+  static take(runtime: Runtime, fd: number): Handle {
+    const { kernel, reactor } = runtime
+    const owner = reactor.owner(fd)
+    // Of an owner that is not watching only its own word is known. Of one that is, the kernel knows.
+    if (owner !== undefined && owner.slot < 0) throw new FdInUseError(fd)
+    const handle = new Handle(runtime, fd, kernel)
+    const result = reactor.add(handle, fd)
+    if (result === EEXIST) throw new FdInUseError(fd)
+    if (result < 0) throw new SystemError(result, 'epoll_ctl')
+    kernel.takeFd(fd)
     return handle
   }
 

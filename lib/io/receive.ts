@@ -22,6 +22,8 @@ export interface StreamState {
   readError: SystemError | null
   /** The peer's end has been read: nothing is unread. */
   readEnded: boolean
+  /** Bytes that have been received, ever. */
+  taken: number
   /** Closing has begun: nothing but the rest of what was written may happen. */
   closing: boolean
   /** A write error nobody has seen yet, asked for when reading comes to its end. Counts as seen then. */
@@ -35,6 +37,7 @@ export function receive(stream: StreamState, into: Uint8Array, offset: number, l
   let received = handle.transfer.receive(handle.fd, into, offset, length)
   while (received === EINTR) received = handle.transfer.receive(handle.fd, into, offset, length)
   if (received > 0) {
+    stream.taken += received
     // A short count says that the socket is empty, which saves the call that would answer EAGAIN. Unless the peer has
     // finished: then its end is still to be read, and no edge will come for it.
     if (received < length && (handle.readiness & READ_CLOSED) === 0) handle.exhausted(READABLE)

@@ -70,6 +70,8 @@ export class Stream implements WritableState, ReadableState {
   /** @internal */
   readEnded = false
   /** @internal */
+  taken = 0
+  /** @internal */
   closing = false
   /** @internal */
   writeClosed = false
@@ -108,6 +110,16 @@ export class Stream implements WritableState, ReadableState {
   /** Whether `close` or `reset` has been called. */
   get closed(): boolean {
     return this.closing || this.handle.closed
+  }
+
+  /** Bytes that have been received, ever: read, or kept until they are. */
+  get bytesRead(): number {
+    return this.taken
+  }
+
+  /** Bytes that the kernel has taken of what was written, ever. */
+  get bytesWritten(): number {
+    return this.buffer === null ? 0 : this.buffer.taken
   }
 
   /** Bytes that were written and are not in the kernel's hands yet. */
@@ -281,7 +293,10 @@ export class Stream implements WritableState, ReadableState {
     let taken = handle.transfer.send(handle.fd, bytes, 0, bytes.length)
     while (taken === EINTR) taken = handle.transfer.send(handle.fd, bytes, 0, bytes.length)
     if (taken === EAGAIN) return null
-    if (taken >= 0) return taken
+    if (taken >= 0) {
+      output.taken += taken
+      return taken
+    }
     output.fail(new SystemError(taken, 'write'))
     return output.check(NOBODY) as never
   }

@@ -243,4 +243,9 @@ export interface Kernel {
    * The one call that may wait, for a disk. Never raises SIGPIPE.
    */
   sendFile(to: number, file: number, offset: number, length: number): number
+
+  // A descriptor that was inherited ------------------------------------------------------------------------------
+
+  /** No child of this process will have it. */
+  closeOnExec(fd: number): number
 }

@@ -74,7 +74,9 @@ export const SocketOption = {
   /** The first data go with the connection request, where the server has given a cookie for it. Before `connect`. */
   FAST_OPEN_CONNECT: 12,
   /** `bind` to port 0 leaves the choice of a port to `connect`, which can use one for several peers. */
-  BIND_ADDRESS_NO_PORT: 13
+  BIND_ADDRESS_NO_PORT: 13,
+  /** Read only: whether it listens. */
+  ACCEPTS_CONNECTIONS: 14
 } as const
 
 /** What a message was like besides its bytes: see `Kernel.receiveMessage`. */

@@ -78,6 +78,7 @@ interface Addon {
   transferPipe(): readonly [reader: number, writer: number] | number
   splice(from: number, to: number, length: number): number
   sendFile(to: number, file: number, offset: number, length: number): number
+  closeOnExec: Kernel['closeOnExec']
 }
 
 function loadAddon(): Addon {
@@ -193,6 +194,7 @@ export function nativeKernel(): Kernel {
     getRawOption: addon.getRawOption,
     transferPipe: addon.transferPipe,
     splice: addon.splice,
-    sendFile: addon.sendFile
+    sendFile: addon.sendFile,
+    closeOnExec: addon.closeOnExec
   }
 }

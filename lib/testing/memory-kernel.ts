@@ -366,6 +366,7 @@ export class MemoryKernel implements Kernel {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
     if (socket instanceof MemoryPipeEnd) return ENOTSOCK
+    if (option === SocketOption.ACCEPTS_CONNECTIONS) return socket.state.kind === 'listening' ? 1 : 0
     if (option !== SocketOption.ERROR) return socket.options.get(option) ?? 0
     const error = -socket.pendingError
     socket.pendingError = 0
@@ -458,6 +459,10 @@ export class MemoryKernel implements Kernel {
 
   describeFd(): FdDescription | number {
     return ENOSYS
+  }
+
+  closeOnExec(fd: number): number {
+    return this.sockets.has(fd) ? 0 : EBADF
   }
 
   setNonBlocking(fd: number): number {

@@ -49,10 +49,4 @@ int KindOf(int fd, FdKind* kind) {
   return 0;
 }
 
-int SetNonBlocking(int fd) {
-  const int flags = Call([&] { return fcntl(fd, F_GETFL); });
-  if (flags < 0 || (flags & O_NONBLOCK) != 0) return flags < 0 ? flags : 0;
-  return Call([&] { return fcntl(fd, F_SETFL, flags | O_NONBLOCK); });
-}
-
 }  // namespace coreactor

@@ -16,7 +16,4 @@ struct FdKind {
 // 0 or -errno.
 int KindOf(int fd, FdKind* kind);
 
-// Not for an fd whose description is shared with others who count on what it is.
-int SetNonBlocking(int fd);
-
 }  // namespace coreactor

@@ -28,8 +28,9 @@ enum class SocketOption : int {
   kPendingError = 11,
   kFastOpenConnect = 12,
   kBindAddressNoPort = 13,
+  kAcceptsConnections = 14,
 };
-constexpr int kSocketOptions = 14;
+constexpr int kSocketOptions = 15;
 
 constexpr int kShutRead = 0;
 constexpr int kShutWrite = 1;

@@ -55,6 +55,8 @@ OptionName NameOf(SocketOption option) {
       return {IPPROTO_TCP, TCP_FASTOPEN_CONNECT};
     case SocketOption::kBindAddressNoPort:
       return {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT};
+    case SocketOption::kAcceptsConnections:
+      return {SOL_SOCKET, SO_ACCEPTCONN};
   }
   return {-1, -1};
 }

@@ -7,6 +7,7 @@
 #include "descriptor_bindings.h"
 #include "driver.h"
 #include "driver_binding.h"
+#include "inherited_fd_bindings.h"
 #include "job_bindings.h"
 #include "option_bindings.h"
 #include "socket_bindings.h"
@@ -81,6 +82,7 @@ Napi::Object Layout(Napi::Env env) {
   option("OPTION_ERROR", SocketOption::kPendingError);
   option("OPTION_FAST_OPEN_CONNECT", SocketOption::kFastOpenConnect);
   option("OPTION_BIND_ADDRESS_NO_PORT", SocketOption::kBindAddressNoPort);
+  option("OPTION_ACCEPTS_CONNECTIONS", SocketOption::kAcceptsConnections);
   return layout;
 }
 
@@ -92,6 +94,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineUnixFunctions(env, exports);
   DefineOptionFunctions(env, exports);
   DefineTransferFunctions(env, exports);
+  DefineInheritedFdFunctions(env, exports);
   return exports;
 }
 

@@ -1,6 +1,7 @@
 #include "unix_bindings.h"
 
 #include "../core/fd_kind.h"
+#include "../core/inherited_fd.h"
 #include "../core/socket_file.h"
 #include "../core/unix_message.h"
 #include "binding.h"

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "../core/fd_kind.h"
+#include "../core/inherited_fd.h"
 #include "../core/socket_options.h"
 #include "support.h"
 
