@@ -45,8 +45,21 @@ export { HostNotNumericError, type AddressOptions } from './net/address.js'
 export { connect, type ConnectOptions } from './net/connect.js'
 export { Connection, type KeepAliveOptions } from './net/connection.js'
 export { ConnectError } from './net/happy-eyeballs.js'
-export { listen, Listener, type ListenOptions } from './net/listener.js'
-export { serve, type CloseOptions, type Handler, type ServeOptions, type Server, type UnixServeOptions } from './net/serve.js'
+export { listen, Listener, type ListenFdOptions, type ListenOptions } from './net/listener.js'
+export { listenFds, type ListenFd, type ListenFdsOptions } from './net/listen-fds.js'
+export { ConnectionEvictedError, type ConnectionTimeouts, type EvictionLimit, type MinimumRate } from './net/eviction.js'
+export {
+  serve,
+  type CloseOptions,
+  type Handler,
+  type ServeFdOptions,
+  type ServeManyOptions,
+  type ServeOptions,
+  type Server,
+  type ServerOptions,
+  type ServerStatistics,
+  type UnixServeOptions
+} from './net/serve.js'
 export type { AnyAddress, PeerCredentials, UnixAddress } from './kernel/kernel.js'
 export { formatAddress, parseAddress } from './net/address-text.js'
 export { ReceivedFd, type ReceivedObject } from './net/received.js'

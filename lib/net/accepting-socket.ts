@@ -9,7 +9,7 @@ import { current } from '../task/ambient.js'
 import { Leaf } from '../task/leaf.js'
 import type { Task } from '../task/task.js'
 import type { Op } from '../task/types.js'
-import { acceptPatiently } from './accept-policy.js'
+import { acceptPatiently, type Gate } from './accept-policy.js'
 import {
   getOption,
   setOption,
@@ -26,11 +26,14 @@ const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNO
 class Accept<C> extends Leaf<C> {
   private readonly handle: Handle
   private readonly socket: AcceptingSocket<C>
+  /** Null: what comes is taken. */
+  private readonly gate: Gate | null
   /** It could go on, but has had its share of the turn. */
   private paused = false
 
-  constructor(socket: AcceptingSocket<C>) {
+  constructor(socket: AcceptingSocket<C>, gate: Gate | null) {
     super()
+    this.gate = gate
     this.handle = socket.handle
     this.socket = socket
   }
@@ -39,7 +42,7 @@ class Accept<C> extends Leaf<C> {
     const { handle } = this
     if (handle.reader !== null && handle.reader !== this) throw new BusyError('accepting from this listener')
     if (handle.closed) throw new ClosedError('the listener')
-    if ((handle.readiness & READABLE) === 0) return false
+    if ((handle.readiness & READABLE) === 0 || this.gate?.full === true) return false
     handle.reader = null
     for (;;) {
       const fd = handle.kernel.accept(handle.fd)
@@ -57,12 +60,15 @@ class Accept<C> extends Leaf<C> {
     }
   }
 
+  /** While the gate is closed nobody need know of those who come. */
   protected override arm(): void {
-    this.handle.reader = this
+    if (this.gate?.full === true) this.gate.await(this)
+    else this.handle.reader = this
   }
 
   override disarm(): void {
     const { handle } = this
+    this.gate?.leave(this)
     if (handle.reader === this) handle.reader = null
   }
 
@@ -116,7 +122,12 @@ export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> {
    * the connection still waits: pause before the next call, as iterating and `serve` do.
    */
   accept(): Op<C> {
-    return new Accept(this)
+    return new Accept(this, null)
+  }
+
+  /** @internal The same, as long as `gate` lets somebody in. */
+  acceptThrough(gate: Gate): Op<C> {
+    return new Accept(this, gate)
   }
 
   /**

@@ -1,5 +1,5 @@
 /** Listening: for TCP connections here, for Unix ones in `unix-listener.ts`. */
-import { check, SystemError } from '../kernel/errno.js'
+import { check, EAFNOSUPPORT, EINVAL, SystemError } from '../kernel/errno.js'
 import type { AnyAddress, Kernel, SocketAddress } from '../kernel/kernel.js'
 import { SocketOption } from '../kernel/layout.js'
 import { Handle } from '../io/handle.js'
@@ -25,6 +25,12 @@ export interface ListenOptions extends AddressOptions {
   ipv6Only?: boolean | undefined
 }
 
+/** A socket that listens already, and was passed to this process. */
+export interface ListenFdOptions {
+  /** From now on the library's. Made non-blocking, for every process that shares it: accepting would hold up the thread. */
+  fd: number
+}
+
 /** A listening TCP socket. */
 export class Listener extends AcceptingSocket<Connection, SocketAddress> {
   protected override wrap(handle: Handle): Connection {
@@ -36,14 +42,17 @@ export class Listener extends AcceptingSocket<Connection, SocketAddress> {
  * Listens for TCP connections: on every address of the machine unless `host` says which; of a name, on the first of its
  * addresses (`localhost` is 127.0.0.1). Port 0 lets the system choose, see `Listener.address`.
  *
+ * With `fd` it takes over a socket that listens already, see `listenFds`; if that fails, the fd stays the caller's.
+ *
  * Errors: system errors such as `EADDRINUSE` and `EACCES` (syscall `listen`, with `address` and `port`); `LookupError`;
- * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once.
+ * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once. Of an `fd`: `EBADF`, `ENOTSOCK`,
+ * `EINVAL` (it does not listen), `EAFNOSUPPORT` (neither IPv4 nor IPv6), `FdInUseError`.
  *
  * @example
  * const listener = yield* listen({ port: 7000, host: '127.0.0.1' })
  * const connection = yield* listener.accept()
  */
-export function listen(options: ListenOptions): Op<Listener>
+export function listen(options: ListenOptions | ListenFdOptions): Op<Listener>
 /**
  * Listens on a Unix socket: at a path, or at an abstract name (`'\0name'`, Linux). Streams of bytes, or with
  * `type: 'seqpacket'` of messages. The file is removed when the listener is closed, if it is still the same.
@@ -71,13 +80,39 @@ export function listen(options: UnixListenOptions & { type?: 'stream' | undefine
  */
 export function listen(address: AnyAddress): Op<Listener | UnixListener>
 export function listen(
-  options: ListenOptions | UnixListenOptions
+  options: ListenOptions | ListenFdOptions | UnixListenOptions
 ): Op<Listener | UnixListener<UnixConnection | SeqpacketConnection>> {
   return isUnix(options) ? op(listeningUnix(options)) : listening(options)()
 }
 
 /** @internal Checks the options, and gives what makes the operation: for who drives it later, in one of its own. */
-export function listening(options: ListenOptions): () => Op<Listener> {
+export function listening(options: ListenOptions | ListenFdOptions): () => Op<Listener> {
+  return isFd(options) ? adopting(options) : opening(options)
+}
+
+function isFd(options: ListenOptions | ListenFdOptions): options is ListenFdOptions {
+  return options !== null && typeof options === 'object' && 'fd' in options && options.fd !== undefined
+}
+
+function adopting({ fd }: ListenFdOptions): () => Op<Listener> {
+  checkInteger('options.fd', fd, 0, 0x7fff_ffff)
+  return () =>
+    immediate(() => {
+      const runtime = currentRuntime()
+      const { kernel } = runtime
+      if (check(kernel.getOption(fd, SocketOption.ACCEPTS_CONNECTIONS), 'listen') === 0) throw new SystemError(EINVAL, 'listen')
+      const address = kernel.localAddress(fd)
+      if (typeof address === 'number' || address.family === 'Unix') throw new SystemError(EAFNOSUPPORT, 'listen')
+      const handle = Handle.take(runtime, fd)
+      // None of these fails for a socket that listens.
+      kernel.closeOnExec(fd)
+      kernel.setNonBlocking(fd)
+      kernel.setOption(fd, SocketOption.NO_DELAY, 1)
+      return new Listener(handle, address)
+    })
+}
+
+function opening(options: ListenOptions): () => Op<Listener> {
   const where = endpoint(options, '::', 0)
   const { backlog = 4096 } = options
   checkInteger('options.backlog', backlog, 1, 0x7fff_ffff)

@@ -1,39 +1,78 @@
 /** A TCP server: accepts, and runs a handler in a task of its own for every connection. */
 import { addressText, SystemError } from '../kernel/errno.js'
 import type { AnyAddress, SocketAddress, UnixAddress } from '../kernel/kernel.js'
-import { ambientScope, requireTask } from '../task/ambient.js'
+import { ambientScope } from '../task/ambient.js'
 import { delegate, enterScope } from '../task/enter-scope.js'
 import { dispose } from '../task/dispose.js'
 import { Cancelled, TaskCancelledError } from '../task/errors.js'
-import { Leaf } from '../task/leaf.js'
 import { cancelOnAbort, checkSignal } from '../task/abort.js'
 import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
 import type { Task } from '../task/task.js'
 import type { Body, Coroutine, Op, Waiter } from '../task/types.js'
-import { checkFunction, checkInteger, checkMilliseconds, invalidValue } from '../task/validate.js'
+import { checkFunction, checkInteger, checkMilliseconds, invalidType, invalidValue } from '../task/validate.js'
 import { timeout, TimeoutError } from '../time/timeout.js'
-import { acceptPatiently } from './accept-policy.js'
+import { acceptFor, type Host } from './accept-policy.js'
 import type { Connection } from './connection.js'
-import { listening, type Listener, type ListenOptions } from './listener.js'
+import {
+  ConnectionEvictedError,
+  Eviction,
+  evictionLimits,
+  type ConnectionTimeouts,
+  type EvictionLimit,
+  type EvictionLimits,
+  type MinimumRate
+} from './eviction.js'
+import { listening, type Listener, type ListenFdOptions, type ListenOptions } from './listener.js'
 import type { UnixConnection } from './unix-connection.js'
 import { listeningUnix, type UnixListenOptions } from './unix-listener.js'
 import { isUnix } from './unix-path.js'
 
 export type Handler = Body<[Connection], void>
 
-export interface ServeOptions extends ListenOptions {
+export interface ServerOptions {
   /** Connections at a time; more wait to be accepted. No limit by default. */
   limit?: number | undefined
-  /** Hears of a handler that failed. By default the error is printed, unless it only says that the peer went away. */
+  /**
+   * Connections at a time from one IP address; more are reset as soon as they have been accepted. No limit by default.
+   * Behind a proxy all come from one.
+   */
+  perAddressLimit?: number | undefined
+  /** How long a connection may take before it is evicted. */
+  timeouts?: ConnectionTimeouts | undefined
+  /**
+   * Evicts whoever sends and takes fewer than `bytes` in `per` milliseconds, twice without doing better in between. So an
+   * exchange of `2 * bytes` never counts as slow, and neither does silence, which is for `timeouts.idle`.
+   */
+  minRate?: MinimumRate | undefined
+  /** Milliseconds that closing waits for the peer's end after the handler has ended: see `Connection.close`. */
+  linger?: number | undefined
+  /**
+   * Hears of a handler that failed, while its connection is still there. By default the error is printed, unless it only
+   * says that the peer went away (`ECONNRESET`, `EPIPE`, `ETIMEDOUT`). The connection is closed then, and the server goes
+   * on; to have it fail instead, throw the error again. Evictions and cancellations are no failures.
+   */
   onError?: ((error: unknown, connection: Connection) => void) | undefined
   /** Closes the server when it is aborted: handlers are cancelled. */
   signal?: AbortSignal | undefined
 }
 
-export interface UnixServeOptions extends UnixListenOptions, Omit<ServeOptions, keyof ListenOptions | 'onError'> {
+/** A server at one address. */
+export interface ServeOptions extends ListenOptions, ServerOptions {}
+
+/** A server at one socket that listens already. */
+export interface ServeFdOptions extends ListenFdOptions, ServerOptions {}
+
+/** A server at a Unix socket, of streams. */
+export interface UnixServeOptions extends UnixListenOptions, Omit<ServerOptions, 'onError'> {
   type?: 'stream' | undefined
   onError?: ((error: unknown, connection: UnixConnection) => void) | undefined
+}
+
+/** A server at several. */
+export interface ServeManyOptions extends ServerOptions {
+  /** At least one. When one of them cannot be listened on, none is. */
+  listen: readonly (ListenOptions | ListenFdOptions)[]
 }
 
 export interface CloseOptions {
@@ -41,52 +80,99 @@ export interface CloseOptions {
   grace?: number | undefined
 }
 
-/** Waits until one more connection is allowed. */
-class BelowLimit extends Leaf<void> {
-  private readonly server: Server<AnyAddress>
+/** What has become of the connections: `accepted` is the sum of `open`, `completed`, `failed`, `cancelled` and `evicted`. */
+export interface ServerStatistics {
+  readonly open: number
+  /** Without those that were refused. */
+  readonly accepted: number
+  /** The handler has returned, and everything was sent. */
+  readonly completed: number
+  /** The handler has failed, or the rest of what it wrote could not be sent. */
+  readonly failed: number
+  /** The handler was cancelled: by `close`, the scope or the signal. */
+  readonly cancelled: number
+  readonly evicted: Readonly<Record<EvictionLimit, number>>
+  /** Reset because of `perAddressLimit`. */
+  readonly refused: number
+  /** Accepting pauses now, on one address at least, because the system is short of fds or memory. */
+  readonly paused: boolean
+  /** How often it has begun to pause. */
+  readonly shortages: number
+  /** Of all connections that were accepted, the open ones included. */
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
 
-  constructor(server: Server<AnyAddress>) {
-    super()
-    this.server = server
-  }
+/** A connection and its handler. */
+class Served {
+  readonly connection: Connection
+  /** What `perAddressLimit` counts by. */
+  readonly peer: string | undefined
+  task: Task<void> | null = null
+  eviction: Eviction | null = null
+  evicted: EvictionLimit | null = null
+  /** Neighbours in the server's list of what is open. */
+  previous: Served | null = null
+  next: Served | null = null
 
-  protected override attempt(): boolean {
-    return !this.server.full && this.complete(undefined)
-  }
-
-  protected override arm(): void {
-    this.server.whenBelowLimit = this
-  }
-
-  override disarm(): void {
-    this.server.whenBelowLimit = null
+  constructor(connection: Connection, peer: string | undefined) {
+    this.connection = connection
+    this.peer = peer
   }
 }
 
-export class Server<A extends AnyAddress = SocketAddress> {
-  /** Where it listens. */
+/** How a handler has ended. */
+type Ending = 'completed' | 'failed' | 'cancelled'
+
+export class Server<A extends AnyAddress = SocketAddress> implements Host<Connection> {
+  /** Where it listens; of several, the first. */
   readonly address: A
-  /** @internal */
-  whenBelowLimit: Waiter | null = null
-  private readonly listener: Listener
+  /** Everywhere it listens, in the order of the options. */
+  readonly addresses: readonly A[]
+  private readonly listeners: readonly Listener[]
   private readonly handler: Handler
   private readonly limit: number
+  private readonly perAddressLimit: number
+  private readonly limits: EvictionLimits | null
+  private readonly closing: { linger: number } | undefined
   private readonly onError: (error: unknown, connection: Connection) => void
+  /** What each connection's task runs, under the name of the user's handler. */
+  private readonly body: Body<[Served], void>
+  /** Acceptors that wait until one more connection is allowed. */
+  private waiting: Waiter[] = []
+  private acceptors: Task<void>[] = []
+  private firstServed: Served | null = null
   private open = 0
+  /** How many are open from each address; empty without `perAddressLimit`. */
+  private readonly peers = new Map<string, number>()
+  private readonly ended: Record<Ending, number> = { completed: 0, failed: 0, cancelled: 0 }
+  private readonly evicted: Record<EvictionLimit, number> = { connection: 0, idle: 0, firstByte: 0, minRate: 0 }
+  private refused = 0
+  private paused = 0
+  private shortages = 0
+  /** Of connections that have ended. */
+  private bytesRead = 0
+  private bytesWritten = 0
   /** Runs until the server has been closed and the last handler has ended. */
   private readonly task: Task<void>
   /** The scope of the handlers; null before and after it. */
   private handlers: Scope | null = null
 
   /** @internal Use `serve`. */
-  constructor(listener: Listener, handler: Handler, options: ServeOptions, owner: Scope) {
-    this.listener = listener
-    this.address = listener.address as AnyAddress as A
+  constructor(listeners: readonly Listener[], handler: Handler, options: ServerOptions, owner: Scope) {
+    this.listeners = listeners
+    this.addresses = listeners.map(({ address }) => address as AnyAddress as A)
+    this.address = this.addresses[0] as A
     this.handler = handler
     this.limit = options.limit ?? Infinity
+    this.perAddressLimit = options.perAddressLimit ?? Infinity
+    this.limits = evictionLimits(options.timeouts, options.minRate)
+    this.closing = options.linger === undefined ? undefined : { linger: options.linger }
     this.onError = options.onError ?? printError
+    // Tasks are named after their body.
+    this.body = Object.defineProperty(this.handle.bind(this), 'name', { value: handler.name || 'connection' })
     this.task = owner.spawn(this.run.bind(this), options.signal)
-    const { address } = this
+    const { address } = this as { address: AnyAddress }
     this.task.name = address.family === 'Unix' ? `serve ${addressText(address)}` : `serve :${address.port}`
   }
 
@@ -95,15 +181,32 @@ export class Server<A extends AnyAddress = SocketAddress> {
     return this.open
   }
 
-  /** @internal */
-  get full(): boolean {
-    return this.open >= this.limit
+  /** What has happened so far, and what is so now. Costs a step for each open connection. */
+  statistics(): ServerStatistics {
+    const { open, ended, evicted, refused, shortages } = this
+    let { bytesRead, bytesWritten } = this
+    for (let served = this.firstServed; served !== null; served = served.next) {
+      bytesRead += served.connection.bytesRead
+      bytesWritten += served.connection.bytesWritten
+    }
+    const gone = [...Object.values(ended), ...Object.values(evicted)].reduce((sum, count) => sum + count)
+    return {
+      open,
+      accepted: open + gone,
+      ...ended,
+      evicted: { ...evicted },
+      refused,
+      paused: this.paused > 0,
+      shortages,
+      bytesRead,
+      bytesWritten
+    }
   }
 
   /**
    * Stops accepting, gives the handlers `grace` milliseconds to end, cancels those that have not, and resets what they
-   * leave unsent. Completes when the listener and all handlers are gone; from inside a handler it cancels that one, too.
-   * Idempotent. On cancel of this wait the handlers are cancelled at once.
+   * leave unsent. Completes when the listeners and all handlers are gone; from inside a handler it cancels that one, too.
+   * Idempotent, and a second one with less grace is heeded. On cancel of this wait the handlers are cancelled at once.
    */
   close(options: CloseOptions = {}): Op<void> {
     const { grace = 0 } = options
@@ -115,9 +218,52 @@ export class Server<A extends AnyAddress = SocketAddress> {
     await dispose(this.close())
   }
 
+  /** @internal */
+  get full(): boolean {
+    return this.open >= this.limit
+  }
+
+  /** @internal */
+  await(acceptor: Waiter): void {
+    this.waiting.push(acceptor)
+  }
+
+  /** @internal */
+  leave(acceptor: Waiter): void {
+    if (this.waiting.length > 0) this.waiting = this.waiting.filter((waiting) => waiting !== acceptor)
+  }
+
+  /** @internal */
+  shortage(paused: boolean): void {
+    if (paused) this.shortages++
+    this.paused += paused ? 1 : -1
+  }
+
+  /** @internal */
+  accepted(connection: Connection): void {
+    const peer = this.perAddressLimit === Infinity ? undefined : connection.remoteAddress?.address
+    if (peer !== undefined) {
+      const count = this.peers.get(peer) ?? 0
+      if (count >= this.perAddressLimit) {
+        this.refused++
+        connection.reset()
+        return
+      }
+      this.peers.set(peer, count + 1)
+    }
+    const served = new Served(connection, peer)
+    this.open++
+    this.link(served)
+    served.task = (this.handlers as Scope).spawn(this.body, served)
+    const { limits } = this
+    if (limits === null) return
+    const { timers } = connection.handle.runtime
+    served.eviction = new Eviction(limits, connection, timers, (limit) => this.evict(served, limit))
+  }
+
   private *shutDown(grace: number): Coroutine<void> {
     const { task } = this
-    this.listener.handle.close()
+    this.stopListening()
     try {
       if (grace > 0) {
         yield* timeout(grace, () => ended(task))
@@ -125,12 +271,18 @@ export class Server<A extends AnyAddress = SocketAddress> {
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error
     } finally {
-      this.handlers?.cancel('the server is closing')
+      this.handlers?.cancel(CLOSING)
     }
     yield* ended(task)
   }
 
-  /** The server's own task: a scope that holds the acceptor and the handlers. */
+  private stopListening(): void {
+    for (const { handle } of this.listeners) handle.close()
+    // They may be waiting for something else, in a shortage or at the limit.
+    for (const acceptor of this.acceptors) acceptor.cancel(CLOSING)
+  }
+
+  /** The server's own task: a scope that holds the acceptors and the handlers. */
   private *run(signal: AbortSignal | undefined): Coroutine<void> {
     let forget: (() => void) | undefined
     try {
@@ -143,37 +295,73 @@ export class Server<A extends AnyAddress = SocketAddress> {
     } finally {
       forget?.()
       this.handlers = null
-      this.listener.handle.close()
+      for (const { handle } of this.listeners) handle.close()
     }
   }
 
+  /** Its scope waits for the acceptors, and lives for as long as one of them does. */
   private *acceptAll(handlers: Scope): Coroutine<void> {
-    const accept = acceptPatiently(this.listener)
-    // Tasks are named after their body: each of these is the user's handler.
-    const handle = Object.defineProperty(this.handle.bind(this), 'name', { value: this.handler.name || 'connection' })
-    for (;;) {
-      if (this.full) yield* new BelowLimit(this)
-      const connection = yield* accept()
-      if (connection === null) return
-      this.open++
-      handlers.spawn(handle, connection)
+    this.acceptors = this.listeners.map((listener) => handlers.spawn(acceptFor, this, listener))
+  }
+
+  private *handle(served: Served): Coroutine<void> {
+    const { connection } = served
+    let ending: Ending = 'failed'
+    try {
+      yield* delegate(served.task as Task, this.handler, connection)
+      yield* connection.close(this.closing)
+      ending = 'completed'
+    } catch (error) {
+      if (error instanceof Cancelled) {
+        ending = 'cancelled'
+        throw error
+      }
+      // What an evicted handler fails with is that its connection is gone.
+      if (served.evicted === null) this.onError(error, connection)
+    } finally {
+      this.release(served, ending)
     }
   }
 
-  private *handle(connection: Connection): Coroutine<void> {
-    try {
-      yield* delegate(requireTask('a handler'), this.handler, connection)
-      yield* connection.close()
-    } catch (error) {
-      if (error instanceof Cancelled) throw error
-      this.onError(error, connection)
-    } finally {
-      connection.abandon()
-      this.open--
-      this.whenBelowLimit?.wake()
+  private evict(served: Served, limit: EvictionLimit): void {
+    served.evicted = limit
+    ;(served.task as Task).cancel(new ConnectionEvictedError(limit))
+    served.connection.reset()
+  }
+
+  private release(served: Served, ending: Ending): void {
+    const { connection, peer } = served
+    served.eviction?.stop()
+    connection.abandon()
+    this.bytesRead += connection.bytesRead
+    this.bytesWritten += connection.bytesWritten
+    if (served.evicted === null) this.ended[ending]++
+    else this.evicted[served.evicted]++
+    if (peer !== undefined) {
+      const count = (this.peers.get(peer) as number) - 1
+      if (count === 0) this.peers.delete(peer)
+      else this.peers.set(peer, count)
     }
+    this.unlink(served)
+    this.open--
+    for (const acceptor of this.waiting) acceptor.wake()
+  }
+
+  private link(served: Served): void {
+    const next = this.firstServed
+    served.next = next
+    if (next !== null) next.previous = served
+    this.firstServed = served
+  }
+
+  private unlink({ previous, next }: Served): void {
+    if (previous === null) this.firstServed = next
+    else previous.next = next
+    if (next !== null) next.previous = previous
   }
 }
+
+const CLOSING = 'the server is closing'
 
 /** Waits for the server's task. That it was cancelled, because the scope that it is in was, is an end like any other. */
 function* ended(task: Task<void>): Coroutine<void> {
@@ -198,36 +386,74 @@ function printError(error: unknown): void {
  * handler ends, its connection is closed, after what it wrote has been sent. A handler that fails is reported to
  * `onError`, and the server lives; an `onError` that throws ends the server with that error.
  *
- * Out of fds or memory, accepting pauses (100 ms doubling to 1 s) with one warning. Errors: those of `listen`.
+ * It listens at one address, or with `listen` at several; each may be an `fd` that listens already (`listenFds`). Out of
+ * fds or memory, accepting pauses (100 ms doubling to 1 s) with one warning, and the other addresses go on. An acceptor
+ * takes part in the turn like any other task, so a flood of connections holds nobody up.
+ *
+ * A connection that exceeds `timeouts` or `minRate` is evicted: it is reset, and its handler is cancelled with a
+ * `ConnectionEvictedError` (`ERR_COREACTOR_EVICTED`) as the reason. That is counted, and not reported to `onError`.
+ *
+ * Errors: those of `listen`; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once.
  *
  * @example
  * const server = yield* serve({ port: 7000, host: '127.0.0.1' }, function* (connection) {
  *   for (let chunk; (chunk = yield* connection.readSome()) !== null; ) yield* connection.write(chunk)
  * })
+ *
+ * @example
+ * const listen = [{ port: 80, host: '0.0.0.0' }, { port: 80, host: '::', ipv6Only: true }]
+ * const timeouts = { firstByte: 5_000, idle: 60_000 }
+ * yield* serve({ listen, limit: 10_000, perAddressLimit: 100, timeouts }, handler)
  */
-export function serve(options: ServeOptions, handler: Handler): Op<Server>
-/** The same at a Unix socket: see `listen` for its name and its file. */
+export function serve(options: ServeOptions | ServeFdOptions | ServeManyOptions, handler: Handler): Op<Server>
+/** The same at a Unix socket: see `listen` for its name and its file. `perAddressLimit` counts nobody there. */
 export function serve(options: UnixServeOptions, handler: Body<[UnixConnection], void>): Op<Server<UnixAddress>>
 export function serve(
-  where: ServeOptions | UnixServeOptions,
+  where: ServeOptions | ServeFdOptions | ServeManyOptions | UnixServeOptions,
   handle: Handler | Body<[UnixConnection], void>
 ): Op<Server<any>> {
+  checkFunction('handler', handle)
+  const openings = placesOf(where)
   // A server does with a connection what all streams can do.
-  const options = where as ServeOptions
+  const options = where as ServerOptions
   const handler = handle as Handler
-  checkFunction('handler', handler)
-  if (isUnix<UnixServeOptions>(where) && where.type !== undefined && where.type !== 'stream') {
-    throw invalidValue('options.type', "must be 'stream': a server has no messages", where.type)
-  }
-  const { limit, onError, signal } = options
-  if (limit !== undefined && limit !== Infinity) checkInteger('options.limit', limit, 1, Number.MAX_SAFE_INTEGER)
-  if (onError !== undefined) checkFunction('options.onError', onError)
-  if (signal !== undefined) checkSignal(signal)
-  const open = isUnix<UnixServeOptions>(where) ? listeningUnix<UnixConnection>(where) : listening(options)
+  checkOptions(options)
   // That of whoever calls: inside a combinator the operation runs in a scope that ends with it.
   const owner = ambientScope()
   return op(function* () {
-    const listener = (yield* open()) as unknown as Listener
-    return new Server(listener, handler, options, owner)
+    const listeners: Listener[] = []
+    try {
+      for (const open of openings) listeners.push((yield* open()) as unknown as Listener)
+    } catch (error) {
+      for (const { handle } of listeners) handle.close()
+      throw error
+    }
+    return new Server(listeners, handler, options, owner)
   })
+}
+
+/** What opens each of the places where it is to listen. */
+function placesOf(options: ServeOptions | ServeFdOptions | ServeManyOptions | UnixServeOptions): readonly Opening[] {
+  if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options)
+  if (isUnix<UnixServeOptions>(options)) {
+    if (options.type === undefined || options.type === 'stream') return [listeningUnix<UnixConnection>(options)]
+    throw invalidValue('options.type', "must be 'stream': a server has no messages", options.type)
+  }
+  if (!('listen' in options)) return [listening(options)]
+  const { listen } = options
+  if (!Array.isArray(listen)) throw invalidType('options.listen', 'an array', listen)
+  if (listen.length === 0) throw invalidValue('options.listen', 'must not be empty', listen)
+  return listen.map((each: ListenOptions | ListenFdOptions) => listening(each))
+}
+
+type Opening = ReturnType<typeof listening> | ReturnType<typeof listeningUnix<UnixConnection>>
+
+function checkOptions({ limit, perAddressLimit, timeouts, minRate, linger, onError, signal }: ServerOptions): void {
+  for (const [name, most] of Object.entries({ limit, perAddressLimit })) {
+    if (most !== undefined && most !== Infinity) checkInteger(`options.${name}`, most, 1, Number.MAX_SAFE_INTEGER)
+  }
+  evictionLimits(timeouts, minRate)
+  if (linger !== undefined) checkMilliseconds('options.linger', linger)
+  if (onError !== undefined) checkFunction('options.onError', onError)
+  if (signal !== undefined) checkSignal(signal)
 }
