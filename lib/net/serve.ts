@@ -241,7 +241,7 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
 
   /** @internal */
   accepted(connection: Connection): void {
-    const peer = this.perAddressLimit === Infinity ? undefined : connection.remoteAddress?.address
+    const peer = this.perAddressLimit === Infinity ? undefined : peerOf(connection)
     if (peer !== undefined) {
       const count = this.peers.get(peer) ?? 0
       if (count >= this.perAddressLimit) {
@@ -363,6 +363,15 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
 
 const CLOSING = 'the server is closing'
 
+/** What `::` makes of an IPv4 address: the same peer as it is at `0.0.0.0`. */
+const MAPPED = '::ffff:'
+
+/** Undefined: it has gone already. */
+function peerOf({ remoteAddress }: Connection): string | undefined {
+  const address = remoteAddress?.address
+  return address?.startsWith(MAPPED) === true ? address.slice(MAPPED.length) : address
+}
+
 /** Waits for the server's task. That it was cancelled, because the scope that it is in was, is an end like any other. */
 function* ended(task: Task<void>): Coroutine<void> {
   try {
@@ -387,8 +396,8 @@ function printError(error: unknown): void {
  * `onError`, and the server lives; an `onError` that throws ends the server with that error.
  *
  * It listens at one address, or with `listen` at several; each may be an `fd` that listens already (`listenFds`). Out of
- * fds or memory, accepting pauses (100 ms doubling to 1 s) with one warning, and the other addresses go on. An acceptor
- * takes part in the turn like any other task, so a flood of connections holds nobody up.
+ * fds or memory, accepting pauses (100 ms doubling to 1 s) with one warning for each address. An acceptor takes part in the
+ * turn like any other task, so a flood of connections holds nobody up.
  *
  * A connection that exceeds `timeouts` or `minRate` is evicted: it is reset, and its handler is cancelled with a
  * `ConnectionEvictedError` (`ERR_COREACTOR_EVICTED`) as the reason. That is counted, and not reported to `onError`.
