@@ -2,7 +2,7 @@
  * `npm run bench`: one table of ratios, all measured in this run.
  *
  *   --quick        short rounds, for CI
- *   --only NAME    one of echo, ping, accept, idle, tasks, time
+ *   --only NAME    one of echo, ping, accept, first, idle, tasks, time
  *   --json FILE    the figures as JSON, too
  */
 import { spawnSync } from 'node:child_process'
@@ -52,6 +52,14 @@ const SERVER_ROWS = [
     connections: 1,
     messages: quick ? 5_000 : 20_000,
     competitors: { C: 'close', coreactor: 'coreactor-close.mjs', 'node:net': 'node-close.mjs' }
+  },
+  {
+    name: 'first',
+    title: 'accept, first byte and close, 50 connections at a time: CPU per connection',
+    mode: 'first',
+    connections: 50,
+    messages: quick ? 4_000 : 12_000,
+    competitors: { C: 'first', coreactor: 'coreactor-first.mjs', 'node:net': 'node-first.mjs' }
   }
 ]
 

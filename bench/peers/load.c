@@ -3,6 +3,7 @@
  *   echo     64 bytes out, the same 64 back, one message in flight on each connection
  *   ping     16 RESP PINGs out, 16 +PONG back
  *   connect  connects, is accepted, resets (no TIME_WAIT), and again
+ *   first    the same with so many at once, each of which sends a byte and waits for the end
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -71,9 +72,19 @@ static void send_round(struct connection *c, int echo) {
   if (send(c->fd, c->request, request_length, MSG_NOSIGNAL) != (ssize_t)request_length) die("send");
 }
 
+/* A connection that has sent its one byte. */
+static void send_first(int queue) {
+  int fd = connected();
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+  begun++;
+  if (send(fd, "x", 1, MSG_NOSIGNAL) != 1) die("send");
+  epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event);
+}
+
 int main(int argc, char **argv) {
   if (argc != 5) return fprintf(stderr, "load MODE PORT CONNECTIONS MESSAGES\n"), 2;
   const int echo = strcmp(argv[1], "echo") == 0, churn = strcmp(argv[1], "connect") == 0;
+  const int first = strcmp(argv[1], "first") == 0;
   const int connections = atoi(argv[3]);
   wanted = atol(argv[4]);
   address.sin_family = AF_INET;
@@ -91,6 +102,21 @@ int main(int argc, char **argv) {
       /* The server closes at once: its end is the sign that it has accepted. */
       if (recv(fd, &byte, 1, 0) > 0) return fprintf(stderr, "unexpected data\n"), 1;
       reset(fd);
+    }
+  } else if (first) {
+    int queue = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < connections; i++) send_first(queue);
+    while (done < wanted) {
+      struct epoll_event events[1024];
+      int count = epoll_wait(queue, events, 1024, 10000);
+      if (count == 0) return fprintf(stderr, "no end for ten seconds\n"), 1;
+      for (int i = 0; i < count; i++) {
+        char byte;
+        if (recv(events[i].data.fd, &byte, 1, 0) > 0) return fprintf(stderr, "unexpected data\n"), 1;
+        reset(events[i].data.fd);
+        done++;
+        if (begun < wanted) send_first(queue);
+      }
     }
   } else {
     int queue = epoll_create1(EPOLL_CLOEXEC);

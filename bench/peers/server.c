@@ -1,6 +1,6 @@
 /* The C peer: what a hand-written epoll server costs. `server echo` sends back what it receives; `server ping` answers
  * each complete RESP command in a buffer with +PONG, all answers of one read with one send; `server close` closes what it
- * accepts.
+ * accepts, `server first` when the first byte has come.
  *
  * Edge-triggered, registered once, a short read spares the call that would say EAGAIN: the cheapest of the plain designs
  * (level-triggered measured the same: both make two calls a message). Prints its port, answers "cpu" on stdin with its
@@ -28,7 +28,7 @@ struct connection {
   char partial[512];
 };
 
-static int queue, listener, ping_mode, close_mode;
+static int queue, listener, ping_mode, close_mode, first_mode;
 static char input[BUFFER], output[BUFFER];
 
 static void die(const char *what) {
@@ -82,7 +82,7 @@ static void on_readable(struct connection *c) {
     if (c->held > 0) memcpy(input, c->partial, c->held);
     ssize_t got = recv(c->fd, input + c->held, room, 0);
     if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) {
+    if (got <= 0 || first_mode) {
       close(c->fd);
       free(c);
       return;
@@ -131,6 +131,7 @@ static void on_control(void) {
 int main(int argc, char **argv) {
   ping_mode = argc > 1 && strcmp(argv[1], "ping") == 0;
   close_mode = argc > 1 && strcmp(argv[1], "close") == 0;
+  first_mode = argc > 1 && strcmp(argv[1], "first") == 0;
   listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   int on = 1;
   setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* Inherited by what is accepted. */
