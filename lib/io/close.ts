@@ -51,33 +51,35 @@ export class Close extends Leaf<void> implements Deadline {
 
   protected override attempt(): boolean {
     const { stream } = this
-    const { handle, output } = stream
+    const { handle, written } = stream
     if (!this.begun) {
       if (stream.closing || handle.closed) return this.complete(undefined)
       this.begin()
     }
-    output.leave(this)
-    if (!handle.closed && output.bytes > 0 && output.error === null) output.flush()
-    if (!handle.closed && output.bytes > 0) return false
+    if (written !== null) {
+      written.leave(this)
+      if (!handle.closed && written.bytes > 0 && written.error === null) written.flush()
+      if (!handle.closed && written.bytes > 0) return false
+    }
     if (!handle.closed && !this.drain()) return false
     this.stopClock()
-    free(stream, output.cutOff)
+    free(stream, written?.cutOff === true)
     // Draining, everything has been sent: an error since then is that of a `reset`, which is no news.
-    if (output.error !== null && !output.errorSeen && !this.draining) {
-      output.errorSeen = true
-      throw output.error
+    if (!this.draining) {
+      const error = stream.unseenWriteError()
+      if (error !== null) throw error
     }
     return this.complete(undefined)
   }
 
   protected override arm(): void {
     if (this.draining) this.stream.handle.reader = this
-    else this.stream.output.await(this)
+    else this.stream.written?.await(this)
   }
 
   /** Cancelled while the peer was not reading, or went on sending: the fd is freed all the same. */
   override disarm(): void {
-    this.stream.output.leave(this)
+    this.stream.written?.leave(this)
     this.stopClock()
     this.stream.abandon()
   }
@@ -108,14 +110,14 @@ export class Close extends Leaf<void> implements Deadline {
     const { stream } = this
     this.begun = true
     stream.closing = true
-    stream.output.evict()
+    stream.written?.evict()
     stream.handle.reader?.wake()
   }
 
   /** Whether the fd can be closed without destroying what the peer has still to read. */
   private drain(): boolean {
-    const { handle, output, readEnded, readError } = this.stream
-    if (readEnded || readError !== null || output.error !== null) return true
+    const { handle, written, readEnded, readError } = this.stream
+    if (readEnded || readError !== null || (written !== null && written.error !== null)) return true
     if (!this.draining && !this.worthDraining) return true
     const slab = ReadSlab.of(handle.runtime)
     while (this.drained <= LINGER_BYTES) {
@@ -138,7 +140,7 @@ export class Close extends Leaf<void> implements Deadline {
 
   private get worthDraining(): boolean {
     const { linger, stream } = this
-    return linger === undefined ? stream.output.taken > 0 : linger > 0
+    return linger === undefined ? stream.bytesWritten > 0 : linger > 0
   }
 
   /** False if the peer does not seem to be sending. */

@@ -16,12 +16,15 @@ class PipeEnd extends Stream {
 }
 
 /** The end of a pipe that is read from: all that a connection has for reading. */
-export type PipeReader = Omit<Stream, 'write' | 'tryWrite' | 'flush' | 'closeWrite' | 'bufferedBytes' | 'sendFile'>
+export type PipeReader = Omit<
+  Stream,
+  'write' | 'tryWrite' | 'flush' | 'closeWrite' | 'bufferedBytes' | 'bytesWritten' | 'sendFile'
+>
 
 /** The end of a pipe that is written to: all that a connection has for writing. `closeWrite` is `close`. */
 export type PipeWriter = Pick<
   Stream,
-  'fd' | 'closed' | 'bufferedBytes' | 'write' | 'tryWrite' | 'flush' | 'closeWrite' | 'close' | 'reset'
+  'fd' | 'closed' | 'bufferedBytes' | 'bytesWritten' | 'write' | 'tryWrite' | 'flush' | 'closeWrite' | 'close' | 'reset'
 > &
   AsyncDisposable
 

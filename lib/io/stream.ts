@@ -75,7 +75,8 @@ export class Stream implements WritableState, ReadableState {
   closing = false
   /** @internal */
   writeClosed = false
-  private buffer: WriteBuffer | null = null
+  /** @internal */
+  written: WriteBuffer | null = null
   /** @internal */
   input: ReadBuffer | null = null
 
@@ -86,7 +87,7 @@ export class Stream implements WritableState, ReadableState {
 
   /** @internal Made at the first write: a connection that only reads has none. */
   get output(): WriteBuffer {
-    return (this.buffer ??= new WriteBuffer(this.handle))
+    return (this.written ??= new WriteBuffer(this.handle))
   }
 
   /** @internal Made at the first read that may leave something over. */
@@ -96,10 +97,10 @@ export class Stream implements WritableState, ReadableState {
 
   /** @internal */
   unseenWriteError(): Error | null {
-    const { buffer } = this
-    if (buffer === null || buffer.error === null || buffer.errorSeen) return null
-    buffer.errorSeen = true
-    return buffer.error
+    const { written } = this
+    if (written === null || written.error === null || written.errorSeen) return null
+    written.errorSeen = true
+    return written.error
   }
 
   /** The file descriptor, -1 once it is closed. It stays this object's: do not close it, and do not read from it. */
@@ -119,12 +120,12 @@ export class Stream implements WritableState, ReadableState {
 
   /** Bytes that the kernel has taken of what was written, ever. */
   get bytesWritten(): number {
-    return this.buffer === null ? 0 : this.buffer.taken
+    return this.written === null ? 0 : this.written.taken
   }
 
   /** Bytes that were written and are not in the kernel's hands yet. */
   get bufferedBytes(): number {
-    return this.buffer === null ? 0 : this.buffer.bytes
+    return this.written === null ? 0 : this.written.bytes
   }
 
   /** Bytes that have come and are kept until they are read: what the last read of a frame left over, or `unread`. */
@@ -390,15 +391,15 @@ export class Stream implements WritableState, ReadableState {
   reset(): void {
     if (this.handle.closed) return
     this.closing = true
-    this.buffer?.fail(new ClosedError('the connection'))
+    this.written?.fail(new ClosedError('the connection'))
     free(this, true)
   }
 
   /** @internal Its owner is gone: sends what the kernel takes at once, and resets if that is not everything. */
   abandon(): void {
     if (this.handle.closed) return
-    this.buffer?.flush()
-    free(this, this.bufferedBytes > 0 || this.buffer?.cutOff === true)
+    this.written?.flush()
+    free(this, this.bufferedBytes > 0 || this.written?.cutOff === true)
   }
 
   /** The chunks that arrive, until the peer has finished; leaving the loop early does not close the stream. */

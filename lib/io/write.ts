@@ -11,7 +11,12 @@ import { HIGH_WATER, type WriteBuffer } from './write-buffer.js'
 
 /** A stream that can be written to. */
 export interface WritableState extends StreamState {
+  /** Made when it is asked for. */
   readonly output: WriteBuffer
+  /** The same; null as long as nobody has asked for it. */
+  readonly written: WriteBuffer | null
+  /** Bytes that the kernel has taken, ever. */
+  readonly bytesWritten: number
   /** The write side has been shut down. */
   writeClosed: boolean
   /** Frees the fd without waiting for the rest of what was written; a peer that misses some of it gets a reset. */
