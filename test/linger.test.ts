@@ -30,6 +30,17 @@ onEveryKernel('closing while the peer is sending', (kernel) => {
     })
   })
 
+  it('hazard 23: so does a reply that was written with tryWrite alone', async () => {
+    await kernel.run(function* () {
+      const [client, server] = yield* pair()
+      const uploading = spawn(uploadThenRead, client)
+      yield* server.readExactly(1000)
+      expect(server.tryWrite('enough')).toBe(6)
+      yield* server.close()
+      expect(yield* uploading).toBe('enough')
+    })
+  })
+
   it('hazard 23: with linger it also does if nothing of the upload is there yet', async () => {
     await kernel.run(function* () {
       const [client, server] = yield* pair()

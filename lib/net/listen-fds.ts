@@ -29,7 +29,9 @@ const VARIABLES = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']
  *
  * @example
  * const inherited = listenFds()
- * const server = yield* serve({ listen: inherited.length > 0 ? inherited : [{ port: 7000 }] }, handler)
+ * const server = yield* serve({ listen: inherited.length > 0 ? inherited : [{ port: 7000 }] }, function* (connection) {
+ *   yield* connection.write('hello')
+ * })
  */
 export function listenFds({ unset = false }: ListenFdsOptions = {}): ListenFd[] {
   const { LISTEN_PID: pid, LISTEN_FDS: fds, LISTEN_FDNAMES: names } = process.env

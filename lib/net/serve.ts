@@ -405,14 +405,12 @@ function printError(error: unknown): void {
  * Errors: those of `listen`; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once.
  *
  * @example
- * const server = yield* serve({ port: 7000, host: '127.0.0.1' }, function* (connection) {
+ * function* echo(connection: Connection): Coroutine<void> {
  *   for (let chunk; (chunk = yield* connection.readSome()) !== null; ) yield* connection.write(chunk)
- * })
- *
- * @example
- * const listen = [{ port: 80, host: '0.0.0.0' }, { port: 80, host: '::', ipv6Only: true }]
+ * }
+ * const server = yield* serve({ port: 7000, host: '127.0.0.1' }, echo)
  * const timeouts = { firstByte: 5_000, idle: 60_000 }
- * yield* serve({ listen, limit: 10_000, perAddressLimit: 100, timeouts }, handler)
+ * const guarded = yield* serve({ listen: [{ port: 80 }, { port: 8080 }], perAddressLimit: 100, timeouts }, echo)
  */
 export function serve(options: ServeOptions | ServeFdOptions | ServeManyOptions, handler: Handler): Op<Server>
 /** The same at a Unix socket: see `listen` for its name and its file. `perAddressLimit` counts nobody there. */
