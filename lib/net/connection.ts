@@ -5,6 +5,7 @@ import { SocketOption } from '../kernel/layout.js'
 import { ClosedError } from '../io/errors.js'
 import { Stream } from '../io/stream.js'
 import { checkInteger } from '../task/validate.js'
+import type { ProxyInfo } from './proxy-protocol.js'
 import {
   getOption,
   setOption,
@@ -28,15 +29,34 @@ export interface KeepAliveOptions {
 export class Connection extends Stream {
   private local: SocketAddress | undefined
   private remote: SocketAddress | undefined
+  private behind: ProxyInfo | null = null
 
-  /** This side's address; undefined once the connection is closed, unless it was asked for before. */
+  /** What a proxy has said about this connection, and its own address; null without `proxyProtocol` of `serve`. */
+  get proxy(): ProxyInfo | null {
+    return this.behind
+  }
+
+  /**
+   * This side's address; undefined once the connection is closed, unless it was asked for before. Behind a proxy that has
+   * said so, the address that the client has connected to.
+   */
   get localAddress(): SocketAddress | undefined {
     return (this.local ??= known(this.closed ? -1 : this.handle.kernel.localAddress(this.fd)))
   }
 
-  /** The peer's address; undefined once the connection is gone, unless it was asked for before. */
+  /**
+   * The peer's address; undefined once the connection is gone, unless it was asked for before. Behind a proxy that has said
+   * so, the client's.
+   */
   get remoteAddress(): SocketAddress | undefined {
     return (this.remote ??= known(this.closed ? -1 : this.handle.kernel.remoteAddress(this.fd)))
+  }
+
+  /** @internal From now on it is the client's for whom the proxy has connected, if the proxy says which. */
+  receivedFor(proxy: ProxyInfo): void {
+    this.behind = proxy
+    this.remote = known(proxy.source) ?? this.remote
+    this.local = known(proxy.destination) ?? this.local
   }
 
   /** Whether small segments go out at once (the default here) or are held back while others are unacknowledged. */
@@ -93,6 +113,6 @@ export function checkKeepAlive(name: string, options: KeepAliveOptions): void {
   if (count !== undefined) checkInteger(`${name}.count`, count, 1, 127)
 }
 
-function known(address: AnyAddress | number): SocketAddress | undefined {
-  return typeof address === 'number' || address.family === 'Unix' ? undefined : address
+function known(address: AnyAddress | number | null): SocketAddress | undefined {
+  return address === null || typeof address === 'number' || address.family === 'Unix' ? undefined : address
 }

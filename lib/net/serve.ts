@@ -24,6 +24,7 @@ import {
   type MinimumRate
 } from './eviction.js'
 import { listening, type Listener, type ListenFdOptions, type ListenOptions } from './listener.js'
+import { proxyReceiver, type ProxyProtocolOptions, type ReceiveProxy } from './proxy-protocol.js'
 import type { UnixConnection } from './unix-connection.js'
 import { listeningUnix, type UnixListenOptions } from './unix-listener.js'
 import { isUnix } from './unix-path.js'
@@ -55,6 +56,14 @@ export interface ServerOptions {
   onError?: ((error: unknown, connection: Connection) => void) | undefined
   /** Closes the server when it is aborted: handlers are cancelled. */
   signal?: AbortSignal | undefined
+  /**
+   * Whether connections come through a proxy, and begin with a header that says for whom (PROXY protocol 1 or 2): the
+   * handler runs once it has been read, and `remoteAddress` and `localAddress` of the connection are the client's then,
+   * see also `Connection.proxy`. A bad header, or none in time, is a `ProxyProtocolError` for `onError`, and the
+   * connection is reset. The proxy's own connections (`LOCAL`: health checks) are handled, too; what ends without a byte
+   * is not.
+   */
+  proxyProtocol?: boolean | ProxyProtocolOptions | undefined
 }
 
 /** A server at one address. */
@@ -64,7 +73,7 @@ export interface ServeOptions extends ListenOptions, ServerOptions {}
 export interface ServeFdOptions extends ListenFdOptions, ServerOptions {}
 
 /** A server at a Unix socket, of streams. */
-export interface UnixServeOptions extends UnixListenOptions, Omit<ServerOptions, 'onError'> {
+export interface UnixServeOptions extends UnixListenOptions, Omit<ServerOptions, 'onError' | 'proxyProtocol'> {
   type?: 'stream' | undefined
   onError?: ((error: unknown, connection: UnixConnection) => void) | undefined
 }
@@ -135,6 +144,7 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
   private readonly perAddressLimit: number
   private readonly limits: EvictionLimits | null
   private readonly closing: { linger: number } | undefined
+  private readonly receiveProxy: ReceiveProxy | null
   private readonly onError: (error: unknown, connection: Connection) => void
   /** What each connection's task runs, under the name of the user's handler. */
   private readonly body: Body<[Served], void>
@@ -168,6 +178,7 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
     this.perAddressLimit = options.perAddressLimit ?? Infinity
     this.limits = evictionLimits(options.timeouts, options.minRate)
     this.closing = options.linger === undefined ? undefined : { linger: options.linger }
+    this.receiveProxy = proxyReceiver(options.proxyProtocol)
     this.onError = options.onError ?? printError
     // Tasks are named after their body.
     this.body = Object.defineProperty(this.handle.bind(this), 'name', { value: handler.name || 'connection' })
@@ -308,7 +319,9 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
     const { connection } = served
     let ending: Ending = 'failed'
     try {
-      yield* delegate(served.task as Task, this.handler, connection)
+      if (this.receiveProxy === null || (yield* this.receiveProxy(connection))) {
+        yield* delegate(served.task as Task, this.handler, connection)
+      }
       yield* connection.close(this.closing)
       ending = 'completed'
     } catch (error) {
@@ -425,6 +438,9 @@ export function serve(
   const options = where as ServerOptions
   const handler = handle as Handler
   checkOptions(options)
+  if (options.proxyProtocol !== undefined && isUnix(where)) {
+    throw invalidValue('options.proxyProtocol', 'is for TCP: at a Unix socket, see readProxyHeader', options.proxyProtocol)
+  }
   // That of whoever calls: inside a combinator the operation runs in a scope that ends with it.
   const owner = ambientScope()
   return op(function* () {
@@ -455,11 +471,12 @@ function placesOf(options: ServeOptions | ServeFdOptions | ServeManyOptions | Un
 
 type Opening = ReturnType<typeof listening> | ReturnType<typeof listeningUnix<UnixConnection>>
 
-function checkOptions({ limit, perAddressLimit, timeouts, minRate, linger, onError, signal }: ServerOptions): void {
+function checkOptions({ limit, perAddressLimit, timeouts, minRate, linger, onError, signal, proxyProtocol }: ServerOptions): void {
   for (const [name, most] of Object.entries({ limit, perAddressLimit })) {
     if (most !== undefined && most !== Infinity) checkInteger(`options.${name}`, most, 1, Number.MAX_SAFE_INTEGER)
   }
   evictionLimits(timeouts, minRate)
+  proxyReceiver(proxyProtocol)
   if (linger !== undefined) checkMilliseconds('options.linger', linger)
   if (onError !== undefined) checkFunction('options.onError', onError)
   if (signal !== undefined) checkSignal(signal)
