@@ -24,7 +24,7 @@ const TABLE: Record<string, readonly string[]> = {
 /** Node's own modules that a room may use; what is not here belongs to the kernel. */
 const BUILTINS: Record<string, readonly string[]> = {
   kernel: ['node:fs', 'node:module', 'node:url', 'node:os', 'node:util'],
-  runtime: ['node:async_hooks'],
+  runtime: ['node:async_hooks', 'node:os', 'node:worker_threads'],
   blocking: ['node:fs', 'node:net', 'node:url', 'node:util'],
   net: ['node:net'],
   // The memory kernel's `sendFile`.
