@@ -1,51 +1,17 @@
-/** What the service manager hears: the receiver is python3 on a real datagram socket, as Node has none. */
-import { spawn as spawnProcess, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+/** What the service manager hears. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterEach, expect, it } from 'vitest'
 import { MemoryKernel } from 'coreactor/testing'
 import { checkpoint, notify, run, sleep, spawn, until, watchdog, watchdogInterval, type NotifyFields } from 'coreactor'
+import { NotifyReceiver } from './notify-receiver.js'
 import { caught, thrownBy } from './support.js'
 
-const RECEIVER = `
-import json, socket, sys
-manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-manager.bind(sys.argv[1].replace('@', chr(0), 1))
-print('ready', flush=True)
-for line in sys.stdin:
-    print(json.dumps(manager.recv(65536).decode()), flush=True)
-`
-
-class Manager {
-  private readonly process: ChildProcess
-  private readonly lines: AsyncIterator<string>
-
-  constructor(process: ChildProcess) {
-    this.process = process
-    this.lines = createInterface({ input: process.stdout! })[Symbol.asyncIterator]()
-  }
-
-  static async start(address: string): Promise<Manager> {
-    const manager = new Manager(spawnProcess('python3', ['-c', RECEIVER, address], { stdio: ['pipe', 'pipe', 'inherit'] }))
-    cleanUps.push(() => manager.stop())
-    await manager.lines.next()
-    return manager
-  }
-
-  /** The next message; it is left in the queue until somebody asks. */
-  async heard(): Promise<string> {
-    this.process.stdin!.write('\n')
-    return JSON.parse((await this.lines.next()).value as string) as string
-  }
-
-  async stop(): Promise<void> {
-    if (this.process.exitCode !== null) return
-    this.process.stdin!.end()
-    await once(this.process, 'exit')
-  }
+async function startManager(address: string): Promise<NotifyReceiver> {
+  const manager = await NotifyReceiver.start(address)
+  cleanUps.push(() => manager.stop())
+  return manager
 }
 
 const cleanUps: (() => unknown)[] = []
@@ -66,7 +32,7 @@ it.each([
   ['an abstract name', () => `@coreactor-${process.pid}-notify`]
 ])('one message with all that is given goes to the socket in NOTIFY_SOCKET: %s', async (_, address) => {
   const name = (process.env['NOTIFY_SOCKET'] = address())
-  const manager = await Manager.start(name)
+  const manager = await startManager(name)
   await run(function* () {
     expect(yield* notify({ READY: 1, STATUS: 'listening, on "7000" = é', MAINPID: process.pid, X_MINE: false })).toBe(true)
     expect(yield* until(manager.heard())).toBe(`READY=1\nSTATUS=listening, on "7000" = é\nMAINPID=${process.pid}\nX_MINE=0\n`)
@@ -76,7 +42,7 @@ it.each([
 })
 
 it('a reload comes with its time, by the clock that all processes share', async () => {
-  const manager = await Manager.start((process.env['NOTIFY_SOCKET'] = freshPath()))
+  const manager = await startManager((process.env['NOTIFY_SOCKET'] = freshPath()))
   await run(function* () {
     const before = Number(process.hrtime.bigint() / 1000n)
     yield* notify({ RELOADING: 1 })
@@ -88,7 +54,7 @@ it('a reload comes with its time, by the clock that all processes share', async 
 })
 
 it('a manager that is behind is waited for, and gets everything', async () => {
-  const manager = await Manager.start((process.env['NOTIFY_SOCKET'] = freshPath()))
+  const manager = await startManager((process.env['NOTIFY_SOCKET'] = freshPath()))
   const more = Number(readFileSync('/proc/sys/net/unix/max_dgram_qlen', 'utf8')) + 5
   await run(function* () {
     let sent = 0
@@ -144,7 +110,7 @@ it('the interval of the watchdog is in milliseconds, and only for the process th
 })
 
 it('pings until it is cancelled', async () => {
-  const manager = await Manager.start((process.env['NOTIFY_SOCKET'] = freshPath()))
+  const manager = await startManager((process.env['NOTIFY_SOCKET'] = freshPath()))
   process.env['WATCHDOG_USEC'] = '20000'
   await run(function* () {
     const alive = spawn(watchdog)
