@@ -32,12 +32,6 @@ class UntilSignal extends Leaf<NodeJS.Signals> {
     this.ignore()
   }
 
-  /** It has come, and comes once: a cancellation in the same turn is for the next operation. */
-  override retract(): boolean {
-    if (this.received !== null) return false
-    return super.retract()
-  }
-
   private ignore(): void {
     for (const signal of this.signals) process.removeListener(signal, this.listener)
   }
@@ -46,7 +40,8 @@ class UntilSignal extends Leaf<NodeJS.Signals> {
 /**
  * Waits for the first of these signals to the process, and gives its name. While it waits they have not their usual
  * effect; before and afterwards they have, so that a second Ctrl-C ends a program that takes long to stop after the first.
- * On cancel nothing is left behind.
+ * On cancel nothing is left behind. A signal that comes in the very turn in which this loses a `race` has had no effect:
+ * where one race follows another, spawn a task that waits, and race that.
  *
  * Errors, thrown at once: `ERR_COREACTOR_MAIN_THREAD_ONLY` in a worker, which gets none; `ERR_INVALID_ARG_TYPE`,
  * `ERR_INVALID_ARG_VALUE` for what is no signal, or cannot be caught, as SIGKILL.
