@@ -7,6 +7,8 @@ import {
   connect,
   listen,
   op,
+  proxyHeader,
+  readProxyHeader,
   serve,
   scope,
   sleep,
@@ -101,6 +103,32 @@ const reads: Row[] = [
           return n > 0
         })
       )
+    }
+  },
+  {
+    name: 'readProxyHeader',
+    *play(stage) {
+      yield* withPair(function* (client, server) {
+        const address = { family: 'IPv4', address: '192.0.2.1', port: 1 } as const
+        const header = proxyHeader({ version: 1, source: address, destination: address })
+        const all = Buffer.concat([header, bytes(100)])
+        spawn(function* () {
+          for (let at = 0; at < all.length; at += 20) {
+            yield* client.write(all.subarray(at, at + 20))
+            yield* at === 20 ? sleep(1) : checkpoint()
+          }
+          yield* client.closeWrite()
+        })
+        let taken = 0
+        const victim = stage.victim(function* () {
+          yield* stage.attempt(
+            () => readProxyHeader(server),
+            () => (taken = header.length)
+          )
+        })
+        yield* allSettled([victim])
+        assert.ok(all.subarray(taken).equals(yield* readAll(server)), 'the header was lost')
+      })
     }
   },
   {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { MemoryKernel } from 'coreactor/testing'
-import { checkpoint, notify, run, sleep, spawn, until, watchdog, watchdogInterval, type NotifyFields } from 'coreactor'
+import { checkpoint, notify, run, sleep, spawn, timeout, TimeoutError, until, watchdog, watchdogInterval, type NotifyFields } from 'coreactor'
 import { NotifyReceiver } from './notify-receiver.js'
 import { caught, thrownBy } from './support.js'
 
@@ -65,6 +65,18 @@ it('a manager that is behind is waited for, and gets everything', async () => {
     expect(sent).toBeLessThan(more)
     for (let i = 0; i < more; i++) expect(yield* until(manager.heard())).toBe(`X_NUMBER=${i}\n`)
     yield* telling
+  })
+})
+
+it('waiting for a manager that is behind can be called off', async () => {
+  await startManager((process.env['NOTIFY_SOCKET'] = freshPath()))
+  await run(function* () {
+    const error = yield* caught(function* () {
+      yield* timeout(20, function* () {
+        for (;;) yield* notify({ READY: 1 })
+      })
+    })
+    expect(error).toBeInstanceOf(TimeoutError)
   })
 })
 
