@@ -27,7 +27,7 @@ export { map, type Items, type Mapped } from './sync/map.js'
 export { Mutex } from './sync/mutex.js'
 export { Semaphore, type Permit } from './sync/semaphore.js'
 export { SystemError } from './kernel/errno.js'
-export type { AnyAddress, SocketAddress, UnixAddress } from './kernel/kernel.js'
+export type { AnyAddress, PeerCredentials, SocketAddress, UnixAddress } from './kernel/kernel.js'
 export { BusyError, ClosedError, FdInUseError, LimitError, NotPollableError, UnexpectedEndError } from './io/errors.js'
 export { fd, type Descriptor, type FdOptions } from './io/descriptor.js'
 export { pipe, type Pipe, type PipeReader, type PipeWriter } from './io/pipe.js'
@@ -60,7 +60,6 @@ export {
   type ServerStatistics,
   type UnixServeOptions
 } from './net/serve.js'
-export type { AnyAddress, PeerCredentials, UnixAddress } from './kernel/kernel.js'
 export { formatAddress, parseAddress } from './net/address-text.js'
 export { ReceivedFd, type ReceivedObject } from './net/received.js'
 export { MessageTruncatedError, SeqpacketConnection } from './net/seqpacket.js'
