@@ -5,6 +5,7 @@
     'core_sources': [
       'core/address.cc',
       'core/blocking_pool.cc',
+      'core/datagram.cc',
       'core/jobs/file.cc',
       'core/jobs/lookup.cc',
       'core/jobs/reverse.cc',
@@ -19,6 +20,7 @@
     ],
     'core_linux_sources': [
       'core/clock_linux.cc',
+      'core/datagram_linux.cc',
       'core/descriptor_linux.cc',
       'core/poller_epoll.cc',
       'core/socket_linux.cc',
@@ -31,6 +33,7 @@
     ],
     'node_sources': [
       'node/addon.cc',
+      'node/datagram_bindings.cc',
       'node/descriptor_bindings.cc',
       'node/driver.cc',
       'node/driver_binding.cc',

@@ -96,6 +96,51 @@ export const ABOUT_FDS = 3
 /** The most fds that one message can carry. */
 export const MAX_FDS_OF_MESSAGE = 253
 
+/** `option` of `Kernel.setDatagramOption`. Booleans are 0 and 1. */
+export const DatagramOption = {
+  BROADCAST: 0,
+  /** Local address, interface, time, TOS and drops with each datagram. */
+  INFO: 1,
+  /** Datagrams of one sender are handed out in one piece (GRO). */
+  COALESCE: 2,
+  MULTICAST_HOPS: 3,
+  MULTICAST_LOOP: 4,
+  /** The index of an interface. */
+  MULTICAST_INTERFACE: 5,
+  HOPS: 6
+} as const
+
+/** The most datagrams of one call. */
+export const DATAGRAMS_MAX = 256
+/** Flags of a datagram: there was more than fitted; its TOS is to be used in sending it. */
+export const DATAGRAM_TRUNCATED = 1 << 0
+export const DATAGRAM_WITH_TOS = 1 << 1
+
+/**
+ * The record of a datagram, see `native/core/datagram.h`: RECORD_INTS 32-bit integers, of which those below mean
+ * something, and at the bytes RECORD_ADDRESS and RECORD_LOCAL its addresses.
+ */
+export const RECORD_INTS = 56
+export const RECORD_LENGTH = 0
+/** 0: from nobody; for sending: to the connected peer. */
+export const RECORD_ADDRESS_LENGTH = 1
+export const RECORD_FLAGS = 2
+/** More than 0: the data are several datagrams of so many bytes, the last one of what is left. */
+export const RECORD_SEGMENT = 3
+/** -1: not known. */
+export const RECORD_TOS = 4
+export const RECORD_INTERFACE = 5
+/** Unsigned, as are the next two. */
+export const RECORD_DROPPED = 6
+export const RECORD_SECONDS = 7
+export const RECORD_NANOSECONDS = 8
+export const RECORD_LOCAL_LENGTH = 9
+/** What has become of a datagram that was sent: 0 or -errno. TypeScript's own. */
+export const RECORD_RESULT = 10
+/** In bytes, as is the next. */
+export const RECORD_ADDRESS = 64
+export const RECORD_LOCAL = 192
+
 /** The values both sides must agree on, under the names the addon exports them by. */
 export const LAYOUT: Readonly<Record<string, number>> = {
   READABLE,
@@ -134,6 +179,24 @@ export const LAYOUT: Readonly<Record<string, number>> = {
   ABOUT_FD_COUNT,
   ABOUT_FDS,
   MAX_FDS_OF_MESSAGE,
+  DATAGRAMS_MAX,
+  DATAGRAM_TRUNCATED,
+  DATAGRAM_WITH_TOS,
+  RECORD_INTS,
+  RECORD_LENGTH,
+  RECORD_ADDRESS_LENGTH,
+  RECORD_FLAGS,
+  RECORD_SEGMENT,
+  RECORD_TOS,
+  RECORD_INTERFACE,
+  RECORD_DROPPED,
+  RECORD_SECONDS,
+  RECORD_NANOSECONDS,
+  RECORD_LOCAL_LENGTH,
+  RECORD_RESULT,
+  RECORD_ADDRESS,
+  RECORD_LOCAL,
+  ...Object.fromEntries(Object.entries(DatagramOption).map(([name, value]) => [`DATAGRAM_${name}`, value])),
   ...Object.fromEntries(Object.entries(SocketOption).map(([name, value]) => [`OPTION_${name}`, value]))
 }
 

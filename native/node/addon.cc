@@ -1,9 +1,11 @@
 // The addon: what lib/kernel/native.ts loads.
 #include <napi.h>
 
+#include "../core/datagram.h"
 #include "../core/event.h"
 #include "../core/socket.h"
 #include "../core/unix_message.h"
+#include "datagram_bindings.h"
 #include "descriptor_bindings.h"
 #include "driver.h"
 #include "driver_binding.h"
@@ -83,6 +85,33 @@ Napi::Object Layout(Napi::Env env) {
   option("OPTION_FAST_OPEN_CONNECT", SocketOption::kFastOpenConnect);
   option("OPTION_BIND_ADDRESS_NO_PORT", SocketOption::kBindAddressNoPort);
   option("OPTION_ACCEPTS_CONNECTIONS", SocketOption::kAcceptsConnections);
+  const auto datagram_option = [&](const char* name, DatagramOption value) {
+    set(name, static_cast<int>(value));
+  };
+  datagram_option("DATAGRAM_BROADCAST", DatagramOption::kBroadcast);
+  datagram_option("DATAGRAM_INFO", DatagramOption::kInfo);
+  datagram_option("DATAGRAM_COALESCE", DatagramOption::kCoalesce);
+  datagram_option("DATAGRAM_MULTICAST_HOPS", DatagramOption::kMulticastHops);
+  datagram_option("DATAGRAM_MULTICAST_LOOP", DatagramOption::kMulticastLoop);
+  datagram_option("DATAGRAM_MULTICAST_INTERFACE", DatagramOption::kMulticastInterface);
+  datagram_option("DATAGRAM_HOPS", DatagramOption::kHops);
+  set("DATAGRAMS_MAX", kDatagramsMax);
+  set("DATAGRAM_TRUNCATED", kDatagramTruncated);
+  set("DATAGRAM_WITH_TOS", kDatagramWithTos);
+  set("RECORD_INTS", IntsBefore<int32_t>(sizeof(DatagramRecord)));
+  set("RECORD_LENGTH", IntsBefore<int32_t>(offsetof(DatagramRecord, length)));
+  set("RECORD_ADDRESS_LENGTH", IntsBefore<int32_t>(offsetof(DatagramRecord, address_length)));
+  set("RECORD_FLAGS", IntsBefore<int32_t>(offsetof(DatagramRecord, flags)));
+  set("RECORD_SEGMENT", IntsBefore<int32_t>(offsetof(DatagramRecord, segment)));
+  set("RECORD_TOS", IntsBefore<int32_t>(offsetof(DatagramRecord, tos)));
+  set("RECORD_INTERFACE", IntsBefore<int32_t>(offsetof(DatagramRecord, interface)));
+  set("RECORD_DROPPED", IntsBefore<int32_t>(offsetof(DatagramRecord, dropped)));
+  set("RECORD_SECONDS", IntsBefore<int32_t>(offsetof(DatagramRecord, seconds)));
+  set("RECORD_NANOSECONDS", IntsBefore<int32_t>(offsetof(DatagramRecord, nanoseconds)));
+  set("RECORD_LOCAL_LENGTH", IntsBefore<int32_t>(offsetof(DatagramRecord, local_length)));
+  set("RECORD_RESULT", IntsBefore<int32_t>(offsetof(DatagramRecord, result)));
+  set("RECORD_ADDRESS", offsetof(DatagramRecord, address));
+  set("RECORD_LOCAL", offsetof(DatagramRecord, local));
   return layout;
 }
 
@@ -95,6 +124,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineOptionFunctions(env, exports);
   DefineTransferFunctions(env, exports);
   DefineInheritedFdFunctions(env, exports);
+  DefineDatagramFunctions(env, exports);
   return exports;
 }
 
