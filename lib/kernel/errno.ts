@@ -38,6 +38,12 @@ export const ESPIPE = -errno.ESPIPE
 export const EIO = -errno.EIO
 export const ENOSYS = -errno.ENOSYS
 export const EISCONN = -errno.EISCONN
+export const EMSGSIZE = -errno.EMSGSIZE
+export const ENODEV = -errno.ENODEV
+export const EDESTADDRREQ = -errno.EDESTADDRREQ
+export const EACCES = -errno.EACCES
+/** Node's table leaves it out. */
+export const EHOSTDOWN = process.platform === 'linux' ? -112 : -64
 export const EEXIST = -errno.EEXIST
 export const ENOENT = -errno.ENOENT
 export const ETIMEDOUT = -errno.ETIMEDOUT

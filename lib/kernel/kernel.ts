@@ -176,6 +176,22 @@ export interface Kernel {
   /** Closes the fd. Never retried: the fd is gone whatever this returns. */
   closeFd(fd: number): number
 
+  // Datagrams, in batches of 1 to DATAGRAMS_MAX: records and data of the caller's memory, see `layout.ts` -----------------
+
+  /**
+   * Datagrams received, at least one, into records `[first, first + count)`; the data of the i-th are at `i * size`. An
+   * error after the first is told by the next call.
+   */
+  receiveDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
+  /** How many of the records `[first, first + count)` were taken, at least one; or what the first of them failed with. */
+  sendDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
+  /** `option` is one of `DatagramOption` in `layout.ts`. */
+  setDatagramOption(fd: number, option: number, value: number): number
+  /** `member` is 1 to join a multicast group, 0 to leave it; 0 is the interface of the system's choice. */
+  setMembership(fd: number, member: number, group: Uint8Array, interfaceIndex: number, source?: Uint8Array): number
+  /** The number of a network interface; -ENODEV where there is none of that name. */
+  interfaceIndex(name: string): number
+
   // Any descriptor: these never block and never change a flag, whoever made the fd ---------------------------------
 
   /** What is so now of the directions in `interest`, and what is reported unasked: the bits of an event. */

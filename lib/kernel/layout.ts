@@ -120,7 +120,7 @@ export const DATAGRAM_WITH_TOS = 1 << 1
  * The record of a datagram, see `native/core/datagram.h`: RECORD_INTS 32-bit integers, of which those below mean
  * something, and at the bytes RECORD_ADDRESS and RECORD_LOCAL its addresses.
  */
-export const RECORD_INTS = 56
+export const RECORD_INTS = 72
 export const RECORD_LENGTH = 0
 /** 0: from nobody; for sending: to the connected peer. */
 export const RECORD_ADDRESS_LENGTH = 1

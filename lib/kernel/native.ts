@@ -53,6 +53,11 @@ interface Addon {
   sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
   shutdown(fd: number, how: number): number
   closeFd(fd: number): number
+  receiveDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
+  sendDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
+  setDatagramOption(fd: number, option: number, value: number): number
+  setMembership(fd: number, member: number, group: Uint8Array, interfaceIndex: number, source?: Uint8Array): number
+  interfaceIndex(name: string): number
   poll(fd: number, interest: number): number
   read(fd: number, into: Uint8Array, offset: number, length: number): number
   write(fd: number, from: Uint8Array, offset: number, length: number): number
@@ -170,6 +175,11 @@ export function nativeKernel(): Kernel {
     sendVector: addon.sendVector,
     shutdown: addon.shutdown,
     closeFd: addon.closeFd,
+    receiveDatagrams: addon.receiveDatagrams,
+    sendDatagrams: addon.sendDatagrams,
+    setDatagramOption: addon.setDatagramOption,
+    setMembership: addon.setMembership,
+    interfaceIndex: addon.interfaceIndex,
     poll: addon.poll,
     read: addon.read,
     write: addon.write,

@@ -1,5 +1,5 @@
 /**
- * An operating system in memory: TCP and Unix streams between its own sockets, a clock that jumps to the next deadline when nothing else
+ * An operating system in memory: TCP and Unix streams and UDP between its own sockets, a clock that jumps to the next deadline when nothing else
  * can happen, entropy from a seed. Edge-triggered like the real one. What a program does on it, it does the same way every
  * time, and without waiting.
  */
@@ -18,6 +18,7 @@ import {
   ENOENT,
   ENOPROTOOPT,
   ENOSYS,
+  ENODEV,
   ENOTCONN,
   ENOTSOCK,
   EOPNOTSUPP
@@ -29,6 +30,7 @@ import type {
   Kernel,
   OptionTables,
   PeerCredentials,
+  SocketAddress,
   SocketFamily,
   SocketFile,
   SocketType,
@@ -45,6 +47,7 @@ import {
   EVENT_SLOT,
   ONE_SHOT,
   PRIORITY,
+  DatagramOption,
   READABLE,
   SHUT_WRITE,
   SocketOption,
@@ -53,6 +56,7 @@ import {
 import { randomFrom } from '../task/random.js'
 import { checkInteger, checkMilliseconds, outOfRange } from '../task/validate.js'
 import { Agenda } from './agenda.js'
+import { MemoryDatagrams, MemoryDatagramSocket } from './memory-datagram.js'
 import { MemoryJobs, type MemoryNames } from './memory-jobs.js'
 import { MemoryPipeEnd } from './memory-pipe.js'
 import { MemorySocket } from './memory-socket.js'
@@ -175,6 +179,7 @@ export class MemoryKernel implements Kernel {
   private readonly agenda = new Agenda()
   private readonly jobs: MemoryJobs
   private readonly network: Readonly<Record<string, MemoryRoute>>
+  private readonly datagrams: MemoryDatagrams
 
   constructor(options: MemoryKernelOptions = {}) {
     const { capacity = 64 * 1024, seed = 1, names = {}, threads = Infinity, network = {} } = options
@@ -183,6 +188,7 @@ export class MemoryKernel implements Kernel {
     this.capacity = capacity
     this.random = randomFrom(seed)
     this.network = network
+    this.datagrams = new MemoryDatagrams(network, this.agenda, () => this.time, () => this.ephemeralPort())
     const soon = (): void => this.schedule()
     this.jobs = new MemoryJobs(names, threads, this.agenda, () => this.time, soon)
   }
@@ -270,6 +276,7 @@ export class MemoryKernel implements Kernel {
 
   socket(family: SocketFamily, type: SocketType = 'stream'): number {
     if (typeof family === 'number') return EAFNOSUPPORT
+    if (type === 'datagram' && family !== 'Unix') return this.install(new MemoryDatagramSocket(UNBOUND[family] as SocketAddress, this.capacity))
     if (type !== 'stream') return EOPNOTSUPP
     return this.install(new MemorySocket(UNBOUND[family], this.capacity))
   }
@@ -279,6 +286,7 @@ export class MemoryKernel implements Kernel {
     const local = decoded(address)
     if (socket === undefined) return EBADF
     if (local === null) return EINVAL
+    if (socket instanceof MemoryDatagramSocket) return this.datagrams.bind(socket, local as SocketAddress)
     if (this.listeners.has(nameOf(local))) return EADDRINUSE
     socket.local = this.withPort(local)
     return 0
@@ -306,6 +314,7 @@ export class MemoryKernel implements Kernel {
     const socket = this.sockets.get(fd)
     const address = decoded(to)
     if (socket === undefined) return EBADF
+    if (socket instanceof MemoryDatagramSocket) return this.datagrams.connect(socket, address as SocketAddress | null)
     if (address === null) return EINVAL
     if (socket.state.kind !== 'fresh') return EISCONN
     if (socket.local.family !== 'Unix' && socket.local.port === 0) socket.local = this.withPort({ ...address, port: 0 } as AnyAddress)
@@ -351,7 +360,8 @@ export class MemoryKernel implements Kernel {
   remoteAddress(fd: number): AnyAddress | number {
     const socket = this.sockets.get(fd)
     if (socket === undefined) return EBADF
-    return socket.state.kind === 'connected' && socket.remote !== null ? socket.remote : ENOTCONN
+    const connected = socket.state.kind === 'connected' || socket instanceof MemoryDatagramSocket
+    return connected && socket.remote !== null ? socket.remote : ENOTCONN
   }
 
   setOption(fd: number, option: number, value: number): number {
@@ -398,9 +408,47 @@ export class MemoryKernel implements Kernel {
     this.remove(fd)
     this.sockets.delete(fd)
     this.freeFds.push(fd)
+    if (socket instanceof MemoryDatagramSocket) this.datagrams.close(socket)
     if (this.listeners.get(nameOf(socket.local)) === socket) this.listeners.delete(nameOf(socket.local))
     socket.close(socket.options.get(SocketOption.LINGER) === 0)
     return 0
+  }
+
+  // Datagrams ----------------------------------------------------------------------------------------------------
+
+  receiveDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number {
+    const socket = this.datagram(fd)
+    return typeof socket === 'number' ? socket : this.datagrams.receive(socket, records, data, size, first, count)
+  }
+
+  sendDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number {
+    const socket = this.datagram(fd)
+    return typeof socket === 'number' ? socket : this.datagrams.send(socket, records, data, size, first, count)
+  }
+
+  setDatagramOption(fd: number, option: number, value: number): number {
+    const socket = this.datagram(fd)
+    if (typeof socket === 'number') return socket
+    if (option === DatagramOption.COALESCE) return EOPNOTSUPP
+    socket.datagramOptions.set(option, value)
+    return 0
+  }
+
+  setMembership(fd: number, member: number, group: Uint8Array, _interfaceIndex: number, source?: Uint8Array): number {
+    const socket = this.datagram(fd)
+    if (typeof socket === 'number') return socket
+    const from = source === undefined ? undefined : (decoded(source) as SocketAddress)
+    return this.datagrams.setMembership(socket, member, decoded(group) as SocketAddress, from)
+  }
+
+  interfaceIndex(name: string): number {
+    return name === 'lo' ? 1 : ENODEV
+  }
+
+  private datagram(fd: number): MemoryDatagramSocket | number {
+    const socket = this.sockets.get(fd)
+    if (socket === undefined) return EBADF
+    return socket instanceof MemoryDatagramSocket ? socket : EOPNOTSUPP
   }
 
   // Any descriptor: here it is a socket or an end of a pipe ------------------------------------------------------

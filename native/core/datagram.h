@@ -56,10 +56,11 @@ struct DatagramRecord {
   int32_t result;
   int32_t unused[5];
   uint8_t address[128];
-  uint8_t local[32];
+  // More than the system writes here: a kernel in memory writes text.
+  uint8_t local[96];
 };
-static_assert(sizeof(DatagramRecord) == 224, "lib/kernel/layout.ts counts on it");
-static_assert(sizeof(sockaddr_storage) <= 128 && sizeof(sockaddr_in6) <= 32, "addresses fit");
+static_assert(sizeof(DatagramRecord) == 288, "lib/kernel/layout.ts counts on it");
+static_assert(sizeof(sockaddr_storage) <= 128 && sizeof(sockaddr_in6) <= 96, "addresses fit");
 
 // Where `count` datagrams are, at most kDatagramsMax: the data of the i-th at `data + i * size`.
 struct DatagramBatch {
