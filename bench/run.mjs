@@ -2,7 +2,7 @@
  * `npm run bench`: one table of ratios, all measured in this run.
  *
  *   --quick        short rounds, for CI
- *   --only NAME    one of echo, ping, accept, first, idle, tasks, time
+ *   --only NAME    one of echo, ping, accept, first, udp, idle, tasks, time
  *   --json FILE    the figures as JSON, too
  */
 import { spawnSync } from 'node:child_process'
@@ -60,6 +60,16 @@ const SERVER_ROWS = [
     connections: 50,
     messages: quick ? 4_000 : 12_000,
     competitors: { C: 'first', coreactor: 'coreactor-first.mjs', 'node:net': 'node-first.mjs' }
+  },
+  {
+    name: 'udp',
+    title: 'UDP echo, window 256, 64 bytes: CPU per packet',
+    mode: 'udp',
+    /** Datagrams in flight. */
+    connections: 256,
+    messages: quick ? 200_000 : 1_000_000,
+    needsC: true,
+    competitors: { C: 'udp', coreactor: 'coreactor-udp.mjs', 'node:dgram': 'node-udp.mjs' }
   }
 ]
 
@@ -72,7 +82,7 @@ console.log(pinned ? 'servers pinned to core 0, load to core 1' : 'not pinned: n
 if (peers === null) console.log('no C compiler: no C rows, and a slower load written in JavaScript; ratios are indicative only')
 
 const results = []
-for (const row of SERVER_ROWS.filter(({ name }) => wanted(name))) {
+for (const row of SERVER_ROWS.filter(({ name, needsC }) => wanted(name) && (peers !== null || needsC !== true))) {
   results.push(await measureServers(row, { root, peers, pinned, rounds: quick ? 2 : 5 }))
   printTable(results.at(-1))
 }

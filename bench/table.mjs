@@ -4,9 +4,9 @@ const fixed = (value, digits = 2) => (value === undefined ? '' : value.toFixed(d
 
 export function printTable({ title, entries, load, rounds }) {
   const reference = entries[0]
-  const node = entries.find(({ name }) => name === 'node:net')
+  const node = entries.find(({ name }) => name.startsWith('node:'))
   const unit = entries[0].unit
-  const header = ['', unit, 'min-max', 'user', 'system', `x ${reference.name}`, ...(node ? ['node:net /'] : []), 'per second']
+  const header = ['', unit, 'min-max', 'user', 'system', `x ${reference.name}`, ...(node ? [`${node.name} /`] : []), 'per second']
   const rows = entries.map((entry) => [
     entry.name,
     fixed(entry.total, entry.total < 10 ? 2 : 0),

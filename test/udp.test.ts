@@ -230,6 +230,8 @@ onEveryKernel('A UDP socket', (kernel) => {
         return 'nothing'
       }
       expect(code(() => udp({ port: 65536 }))).toBe('ERR_OUT_OF_RANGE')
+      expect(code(() => udp({ receiveBuffer: 0 }))).toBe('ERR_OUT_OF_RANGE')
+      expect(code(() => udp({ sendBuffer: '1' as never }))).toBe('ERR_INVALID_ARG_TYPE')
       expect(code(() => udp({ host: '' }))).toBe('ERR_INVALID_ARG_VALUE')
       expect(code(() => udp(null as never))).toBe('ERR_INVALID_ARG_TYPE')
       expect(code(() => socket.send(5 as never, to(socket)))).toBe('ERR_INVALID_ARG_TYPE')
@@ -588,6 +590,19 @@ describe('A UDP socket of the operating system', () => {
       expect(`${(await answer)[0]}`).toBe('hello you')
       peer.close()
       await socket.close()
+    }))
+
+  it('has as much room as it was given', () =>
+    run(function* () {
+      const arrived: number[] = []
+      for (const receiveBuffer of [4_000, 100_000]) {
+        const [here, there] = (yield* opened({ ...LOCAL, sendBuffer: 100_000 }, { ...LOCAL, receiveBuffer })) as [DatagramSocket, DatagramSocket]
+        for (let i = 0; i < 100; i++) yield* here.send('x', to(there))
+        arrived.push(yield* there.recvBatch(new DatagramSlab({ packets: 256 })))
+        yield* closed(here, there)
+      }
+      expect(arrived[0]).toBeLessThan(100)
+      expect(arrived[1]).toBe(100)
     }))
 
   it('knows when a datagram came, by the clock of the day', () =>

@@ -2,6 +2,7 @@
  *
  *   echo     64 bytes out, the same 64 back, one message in flight on each connection
  *   ping     16 RESP PINGs out, 16 +PONG back
+ *   udp      64 bytes out, the same 64 back, CONNECTIONS datagrams in flight on one socket
  *   connect  connects, is accepted, resets (no TIME_WAIT), and again
  *   first    the same with so many at once, each of which sends a byte and waits for the end
  */
@@ -20,6 +21,7 @@
 
 #define SIZE 64
 #define DEPTH 16
+#define BATCH 64
 #define PING "*1\r\n$4\r\nPING\r\n"
 #define PONG "+PONG\r\n"
 
@@ -81,6 +83,41 @@ static void send_first(int queue) {
   epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event);
 }
 
+/* Every datagram has its number all over; on loopback they come back in order. */
+static void udp(long window) {
+  static struct mmsghdr headers[BATCH];
+  static struct iovec parts[BATCH];
+  static unsigned places[BATCH][SIZE / sizeof(unsigned)];
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), room = 4 << 20;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+  struct timeval patience = {.tv_sec = 10};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) die("connect");
+  for (int i = 0; i < BATCH; i++) {
+    parts[i] = (struct iovec){places[i], SIZE};
+    headers[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+  }
+  while (done < wanted) {
+    while (begun < wanted && begun - done < window) {
+      int count = 0;
+      for (; count < BATCH && begun + count < wanted && begun + count - done < window; count++) {
+        for (size_t k = 0; k < SIZE / sizeof(unsigned); k++) places[count][k] = (unsigned)(begun + count);
+      }
+      int sent = sendmmsg(fd, headers, (unsigned)count, 0);
+      if (sent < 0) die("sendmmsg");
+      begun += sent;
+    }
+    int got = recvmmsg(fd, headers, BATCH, MSG_WAITFORONE, NULL);
+    if (got < 0) die("recvmmsg");
+    for (int i = 0; i < got; i++, done++) {
+      for (size_t k = 0; k < SIZE / sizeof(unsigned); k++) {
+        if (headers[i].msg_len != SIZE || places[i][k] != (unsigned)done) exit(fprintf(stderr, "wrong answer\n"));
+      }
+    }
+  }
+  close(fd);
+}
+
 int main(int argc, char **argv) {
   if (argc != 5) return fprintf(stderr, "load MODE PORT CONNECTIONS MESSAGES\n"), 2;
   const int echo = strcmp(argv[1], "echo") == 0, churn = strcmp(argv[1], "connect") == 0;
@@ -95,7 +132,9 @@ int main(int argc, char **argv) {
   per_round = echo ? 1 : DEPTH;
 
   const double begin = now();
-  if (churn) {
+  if (strcmp(argv[1], "udp") == 0) {
+    udp(connections);
+  } else if (churn) {
     for (; done < wanted; done++) {
       int fd = connected();
       char byte;

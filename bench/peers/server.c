@@ -1,6 +1,7 @@
 /* The C peer: what a hand-written epoll server costs. `server echo` sends back what it receives; `server ping` answers
  * each complete RESP command in a buffer with +PONG, all answers of one read with one send; `server close` closes what it
- * accepts, `server first` when the first byte has come.
+ * accepts, `server first` when the first byte has come; `server udp` sends back each datagram that it receives, by recvmmsg
+ * and sendmmsg.
  *
  * Edge-triggered, registered once, a short read spares the call that would say EAGAIN: the cheapest of the plain designs
  * (level-triggered measured the same: both make two calls a message). Prints its port, answers "cpu" on stdin with its
@@ -20,6 +21,8 @@
 
 #define MAX_EVENTS 1024
 #define BUFFER 65536
+#define BATCH 32
+#define PLACE 2048
 
 /* What is left of a command that has not arrived whole. */
 struct connection {
@@ -117,6 +120,29 @@ static void on_connection(void) {
   }
 }
 
+static void on_datagrams(void) {
+  static struct mmsghdr headers[BATCH];
+  static struct iovec parts[BATCH];
+  static struct sockaddr_storage names[BATCH];
+  static char places[BATCH][PLACE];
+  for (;;) {
+    for (int i = 0; i < BATCH; i++) {
+      parts[i] = (struct iovec){places[i], PLACE};
+      headers[i].msg_hdr =
+          (struct msghdr){.msg_name = &names[i], .msg_namelen = sizeof(names[i]), .msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    int got = recvmmsg(listener, headers, BATCH, 0, NULL);
+    if (got <= 0) return;
+    for (int i = 0; i < got; i++) parts[i].iov_len = headers[i].msg_len;
+    for (int sent = 0; sent < got;) {
+      int result = sendmmsg(listener, headers + sent, (unsigned)(got - sent), 0);
+      if (result < 0 && errno != EAGAIN) die("sendmmsg");
+      if (result > 0) sent += result;
+    }
+    if (got < BATCH) return;
+  }
+}
+
 static void on_control(void) {
   char line[64];
   ssize_t got = read(0, line, sizeof(line));
@@ -132,19 +158,22 @@ int main(int argc, char **argv) {
   ping_mode = argc > 1 && strcmp(argv[1], "ping") == 0;
   close_mode = argc > 1 && strcmp(argv[1], "close") == 0;
   first_mode = argc > 1 && strcmp(argv[1], "first") == 0;
-  listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int udp_mode = argc > 1 && strcmp(argv[1], "udp") == 0;
+  listener = socket(AF_INET, (udp_mode ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   int on = 1;
   setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* Inherited by what is accepted. */
+  int room = 1 << 20; /* As much as may be: the default loses some of 256 small datagrams. */
+  if (udp_mode) setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t length = sizeof(address);
   if (bind(listener, (struct sockaddr *)&address, length) < 0) die("bind");
-  if (listen(listener, 4096) < 0) die("listen");
+  if (!udp_mode && listen(listener, 4096) < 0) die("listen");
   getsockname(listener, (struct sockaddr *)&address, &length);
   printf("{\"port\":%d}\n", ntohs(address.sin_port));
   fflush(stdout);
 
   queue = epoll_create1(EPOLL_CLOEXEC);
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &listener};
+  struct epoll_event event = {.events = udp_mode ? EPOLLIN | EPOLLET : EPOLLIN, .data.ptr = &listener};
   epoll_ctl(queue, EPOLL_CTL_ADD, listener, &event);
   event.data.ptr = &queue;
   epoll_ctl(queue, EPOLL_CTL_ADD, 0, &event);
@@ -152,7 +181,7 @@ int main(int argc, char **argv) {
     struct epoll_event events[MAX_EVENTS];
     int count = epoll_wait(queue, events, MAX_EVENTS, -1);
     for (int i = 0; i < count; i++) {
-      if (events[i].data.ptr == &listener) on_connection();
+      if (events[i].data.ptr == &listener) udp_mode ? on_datagrams() : on_connection();
       else if (events[i].data.ptr == &queue) on_control();
       else on_readable(events[i].data.ptr);
     }

@@ -8,7 +8,7 @@ import { currentRuntime } from '../runtime/current.js'
 import type { Runtime } from '../runtime/runtime.js'
 import { immediate, op } from '../task/op.js'
 import type { Op } from '../task/types.js'
-import { invalidType } from '../task/validate.js'
+import { checkInteger, invalidType } from '../task/validate.js'
 import { endpoint, LOCALHOST, LOOPBACK, numericAddress } from './address.js'
 import { DatagramSocket } from './datagram-socket.js'
 
@@ -25,6 +25,10 @@ export interface UdpOptions {
   ipv6Only?: boolean | undefined
   /** Whether it may send to broadcast addresses. */
   broadcast?: boolean | undefined
+  /** Bytes that the system keeps until they are received, of which each datagram takes some hundred more; it has a ceiling. */
+  receiveBuffer?: number | undefined
+  /** Bytes that the system takes before `send` waits. */
+  sendBuffer?: number | undefined
   /** Whether `recv` tells local address, interface, time, TOS and losses. */
   info?: boolean | undefined
   /** Whether the system may hand out datagrams of one sender in one piece (GRO), see `Datagram.segment`. */
@@ -45,7 +49,9 @@ export interface UdpOptions {
  */
 export function udp(options: UdpOptions = {}): Op<DatagramSocket> {
   if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options)
-  const { port = 0, host } = options
+  const { port = 0, host, receiveBuffer, sendBuffer } = options
+  if (receiveBuffer !== undefined) checkInteger('options.receiveBuffer', receiveBuffer, 1, 0x3fff_ffff)
+  if (sendBuffer !== undefined) checkInteger('options.sendBuffer', sendBuffer, 1, 0x3fff_ffff)
   const where = endpoint({ ...options, port }, '::', 0)
   if (!('host' in where)) {
     return immediate(() => {
@@ -75,6 +81,8 @@ function open(runtime: Runtime, where: SocketAddress, options: UdpOptions): Data
     if (options.reuseAddress === true) set(SocketOption.REUSE_ADDRESS, 1)
     if (options.reusePort === true) set(SocketOption.REUSE_PORT, 1)
     if (where.family === 'IPv6') set(SocketOption.V6_ONLY, options.ipv6Only === true ? 1 : 0)
+    if (options.receiveBuffer !== undefined) set(SocketOption.RECEIVE_BUFFER, options.receiveBuffer)
+    if (options.sendBuffer !== undefined) set(SocketOption.SEND_BUFFER, options.sendBuffer)
     if (options.broadcast === true) allow(DatagramOption.BROADCAST)
     if (options.info === true) allow(DatagramOption.INFO)
     if (options.gro === true) allow(DatagramOption.COALESCE)

@@ -1,5 +1,4 @@
 /** Datagrams of the memory kernel: sockets that have ports, what lies in them unread, and who gets what is sent. */
-import { isIPv4 } from 'node:net'
 import {
   EACCES,
   EADDRINUSE,
@@ -53,6 +52,8 @@ interface Arrived extends Packet {
 /** RFC 768, less the headers. */
 const LARGEST = 65507
 const MOST_SEGMENTS = 64
+/** Of an IPv4 address, its first number. */
+const IPV4 = /^(\d+)\.\d+\.\d+\.\d+$/
 /** The one interface. */
 const LOOPBACK_INDEX = 1
 const MAPPED = '::ffff:'
@@ -300,7 +301,7 @@ function read(bytes: Buffer, offset: number, length: number): SocketAddress {
 
 function unmapped(address: SocketAddress): SocketAddress {
   const plain = address.address.slice(MAPPED.length)
-  return address.address.startsWith(MAPPED) && isIPv4(plain) ? { family: 'IPv4', address: plain, port: address.port } : address
+  return address.address.startsWith(MAPPED) && IPV4.test(plain) ? { family: 'IPv4', address: plain, port: address.port } : address
 }
 
 function same(one: SocketAddress, other: SocketAddress): boolean {
@@ -319,7 +320,6 @@ function shares(one: MemoryDatagramSocket, other: MemoryDatagramSocket): boolean
 }
 
 function isGroup(address: string): boolean {
-  if (!isIPv4(address)) return /^ff/i.test(address)
-  const first = Number(address.split('.')[0])
-  return first >= 224 && first <= 239
+  const first = IPV4.exec(address)?.[1]
+  return first === undefined ? /^ff/i.test(address) : Number(first) >= 224 && Number(first) <= 239
 }
