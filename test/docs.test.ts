@@ -39,9 +39,10 @@ function exported(entry: string): string[] {
 const CONTEXT = `import { ${exported('index.ts').join(', ')} } from 'coreactor'
 import { ${exported('testing.ts').join(', ')} } from 'coreactor/testing'
 import type { EventEmitter } from 'node:events'
+import { open } from 'node:fs/promises'
 declare const connection: Connection, url: string, urls: string[], name: string, addresses: string[], jobs: Op<void>[]
 declare const condition: Condition, queue: Channel<string>, emitter: EventEmitter, cache: Map<string, string>
-declare const stop: Event, tasks: Scope, consumer: Body<[], void>, first: Connection, second: Connection, pending: string[]
+declare const stop: Event, tasks: Scope, consumer: Body<[], void>, first: Connection, second: Connection, client: Connection, server: Connection, pending: string[]
 declare let total: number
 declare function readLoop(connection: Connection): Coroutine<void>
 declare function writeLoop(connection: Connection): Coroutine<void>

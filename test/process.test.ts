@@ -275,9 +275,12 @@ describe('system calls that fail', () => {
   })
 })
 
+/** Enough to load the library with: Node's loader opens many modules at a time. */
+const FDS = 256
+
 it('hazard 16: out of fds, accepting pauses with one warning, takes few turns, and recovers when fds are free', PATIENCE, async () => {
   // The shell limits that process alone.
-  const script = 'ulimit -n 64; exec "$0" "$1"'
+  const script = `ulimit -n ${FDS}; exec "$0" "$1"`
   const child = started(
     spawnProcess('sh', ['-c', script, process.execPath, fixture('few-fds.mjs')], { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] })
   )
@@ -301,7 +304,7 @@ it('hazard 16: out of fds, accepting pauses with one warning, takes few turns, a
   const port = (await told('port')) as number
   // More than it has fds for, but few enough that those which wait find room when the others have gone.
   const greeted: boolean[] = []
-  const clients = Array.from({ length: 64 }, (_, i) => {
+  const clients = Array.from({ length: FDS }, (_, i) => {
     const client = createConnection(port, '127.0.0.1')
     client.on('error', () => {})
     client.once('data', () => (greeted[i] = true))

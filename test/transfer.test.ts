@@ -208,7 +208,7 @@ onEveryKernel('pipeTo', (kernel) => {
       })
       const moving = spawn(() => source.pipeTo(target))
       yield* untilParked(writing)
-      expect(written).toBeLessThan(32)
+      expect(written).toBeLessThan(64)
       expect(source.bufferedInput).toBeLessThanOrEqual(64 * 1024)
       expect(target.bufferedBytes).toBe(0)
       let total = 0

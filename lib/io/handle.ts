@@ -1,6 +1,7 @@
 /** The sole owner of one non-blocking fd: registered for its life, closed exactly once, in the one safe order. */
 import { EEXIST, SystemError } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/kernel.js'
+import { SocketOption } from '../kernel/layout.js'
 import { Registration } from '../reactor/registration.js'
 import { FdInUseError } from './errors.js'
 import type { Runtime } from '../runtime/runtime.js'
@@ -40,6 +41,8 @@ export class Handle extends Registration {
     const handle = new this(runtime, fd, transfer)
     const result = runtime.reactor.add(handle, fd)
     if (result < 0) {
+      // Whoever is at the other end of a connection that was accepted is told, and does not take it for an end.
+      runtime.kernel.setOption(fd, SocketOption.LINGER, 0)
       runtime.kernel.closeFd(fd)
       throw new SystemError(result, 'epoll_ctl')
     }
