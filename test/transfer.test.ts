@@ -421,6 +421,8 @@ it('a flood goes through the kernel, a trickle does not, and no pipe is left ope
       yield* writing
       // It came in by one call and went out by another.
       expect(spliced).toBeGreaterThan(bytes.length)
+      // Whichever way they go, they count.
+      expect([source.bytesRead, target.bytesWritten]).toEqual([bytes.length + 400, bytes.length + 400])
       yield* closeAll(input, source, target, output)
     } finally {
       kernel.splice = own

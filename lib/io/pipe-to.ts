@@ -139,6 +139,7 @@ class Move extends Leaf<number> {
     if (count > 0) {
       this.pipe = pipe
       this.held = count
+      source.taken += count
       return true
     }
     spare.give(pipe)
@@ -171,6 +172,7 @@ class Move extends Leaf<number> {
     const { kernel, fd } = source.handle
     const count = kernel.splice(fd, target.handle.fd, SPLICE_SIZE)
     if (count > 0) {
+      source.taken += count
       this.took(count)
       return true
     }
