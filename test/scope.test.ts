@@ -7,11 +7,13 @@ import {
   Cancelled,
   checkpoint,
   moveOnAfter,
+  now,
   race,
   run,
   scope,
   ScopeError,
   sleep,
+  sleepUntil,
   spawn,
   timeout,
   TimeoutError,
@@ -28,9 +30,10 @@ onEveryKernel('scopes', (kernel) => {
     const ended: string[] = []
     await kernel.run(function* () {
       const result = yield* scope(function* (tasks) {
+        const begun = now()
         for (const ms of [3, 1, 2]) {
           tasks.spawn(function* () {
-            yield* sleep(ms)
+            yield* sleepUntil(begun + ms)
             ended.push(`child ${ms}`)
           })
         }
