@@ -59,7 +59,7 @@ const SERVER_ROWS = [
     mode: 'first',
     connections: 50,
     messages: quick ? 4_000 : 12_000,
-    competitors: { C: 'first', coreactor: 'coreactor-first.mjs', 'node:net': 'node-first.mjs' }
+    competitors: { C: 'first', 'bare calls': 'calls-first.mjs', coreactor: 'coreactor-first.mjs', 'node:net': 'node-first.mjs' }
   },
   {
     name: 'udp',

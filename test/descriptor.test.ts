@@ -1,7 +1,7 @@
 /** Any descriptor: every kind the system has, borrowed and owned, and what others do to it behind our back. */
 import { execFileSync, spawn as spawnProcess, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, readlinkSync, readSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, rmSync, writeSync } from 'node:fs'
 import { constants as osConstants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextIteration } from 'node:timers/promises'
@@ -54,6 +54,15 @@ function openFds(): Map<string, string> {
       }
     })
   )
+}
+
+/** The fds that some queue of this process watches, as the kernel tells it. */
+function watched(): number[] {
+  return [...openFds()].flatMap(([n, link]) => {
+    if (!link.includes('eventpoll')) return []
+    const entries = readFileSync(`/proc/self/fdinfo/${n}`, 'utf8').matchAll(/^tfd:\s*(\d+)/gm)
+    return [...entries].map(([, fd]) => Number(fd))
+  })
 }
 
 const children: ChildProcess[] = []
@@ -773,6 +782,36 @@ describe('an fd that is closed behind our back', () => {
       })
     }
   )
+
+  it('hazard 3: of a connection that was accepted and duplicated is out of the queue before it is closed', async () => {
+    await run(function* () {
+      const listener = yield* listen({ port: 0, host: '127.0.0.1' })
+      const client = yield* connect({ port: listener.address.port })
+      const connection = yield* listener.accept()
+      const number = connection.fd
+      const copy = system.dup(number)
+      expect(watched()).toContain(number)
+      yield* connection.close()
+      expect(watched()).not.toContain(number)
+      closeSync(copy)
+      yield* client.close()
+      yield* listener.close()
+    })
+  })
+
+  it('of a connection that was accepted, and its number told to nobody, is out of the queue once it is closed', async () => {
+    await run(function* () {
+      const listener = yield* listen({ port: 0, host: '127.0.0.1' })
+      const client = yield* connect({ port: listener.address.port })
+      const before = watched()
+      const connection = yield* listener.accept()
+      expect(watched().length).toBe(before.length + 1)
+      yield* connection.close()
+      expect(watched()).toEqual(before)
+      yield* client.close()
+      yield* listener.close()
+    })
+  })
 
   it('hazard 3: whose description lives on in a dup gives no more than one event, and works again when dup2 brings it back', async () => {
     await run(async () => {

@@ -114,8 +114,8 @@ describe('turns', () => {
   it('come with what happened on the fds that are watched, under their slot and generation', async () => {
     const turns = new Turns()
     const { near, far } = brief(loopback())
-    expect(turns.driver.add(near, READABLE | WRITABLE, EDGE, FIRST_SLOT, -1)).toBe(0)
-    expect(turns.driver.add(far, READABLE, EDGE, 4_000_000_000, 5)).toBe(0)
+    expect(addon.add(turns.driver.handle, near, READABLE | WRITABLE, EDGE, FIRST_SLOT, -1)).toBe(0)
+    expect(addon.add(turns.driver.handle, far, READABLE, EDGE, 4_000_000_000, 5)).toBe(0)
     expect(await turns.nextEvents()).toEqual([{ slot: FIRST_SLOT, generation: -1, readiness: WRITABLE }])
 
     const hello = Buffer.from('hello')
@@ -129,19 +129,19 @@ describe('turns', () => {
     expect(addon.shutdown(near, SHUT_WRITE)).toBe(0)
     expect(await turns.nextEvents()).toContainEqual({ slot: 4_000_000_000 | 0, generation: 5, readiness: READABLE | READ_CLOSED })
     expect(addon.receive(far, into, 0, 10)).toBe(0)
-    expect(turns.driver.remove(near)).toBe(0)
-    expect(turns.driver.remove(near)).toBe(0)
+    expect(addon.remove(turns.driver.handle, near)).toBe(0)
+    expect(addon.remove(turns.driver.handle, near)).toBe(0)
   })
 
   it('come once for a one-shot registration, and again when it is removed and added again', async () => {
     const turns = new Turns()
     const { near, far } = brief(loopback())
     for (let generation = 0; generation < 3; generation++) {
-      expect(turns.driver.add(far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(0)
+      expect(addon.add(turns.driver.handle, far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(0)
       addon.send(near, Buffer.from('a'), 0, 1)
       expect(await turns.nextEvents()).toMatchObject([{ generation, readiness: READABLE }])
-      expect(turns.driver.add(far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(-constants.errno.EEXIST)
-      expect(turns.driver.remove(far)).toBe(0)
+      expect(addon.add(turns.driver.handle, far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(-constants.errno.EEXIST)
+      expect(addon.remove(turns.driver.handle, far)).toBe(0)
     }
   })
 
@@ -210,7 +210,7 @@ describe('turns', () => {
     const sockets = Array.from({ length: ready }, () => addon.socket('IPv4'))
     brief({ close: () => sockets.forEach((fd) => addon.closeFd(fd)) })
     // An unconnected socket hangs up at once.
-    sockets.forEach((fd, i) => expect(turns.driver.add(fd, 0, EDGE, FIRST_SLOT + i, i)).toBe(0))
+    sockets.forEach((fd, i) => expect(addon.add(turns.driver.handle, fd, 0, EDGE, FIRST_SLOT + i, i)).toBe(0))
     const seen = new Set<number>()
     while (seen.size < ready) for (const { generation } of await turns.nextEvents()) seen.add(generation)
     expect(turns.taken).toBeGreaterThan(1)
@@ -280,8 +280,8 @@ describe('a driver that is closed', () => {
     driver.requestTurn()
     driver.ref()
     driver.unref()
-    expect(driver.add(0, READABLE, EDGE, FIRST_SLOT, 0)).toBe(EBADF)
-    expect(driver.remove(0)).toBe(0)
+    expect(addon.add(driver.handle, 0, READABLE, EDGE, FIRST_SLOT, 0)).toBe(EBADF)
+    expect(addon.remove(driver.handle, 0)).toBe(0)
     driver.close()
   }
 
@@ -289,7 +289,7 @@ describe('a driver that is closed', () => {
     const before = queuesAndTimers()
     const turns = new Turns()
     const { near } = brief(loopback())
-    turns.driver.add(near, WRITABLE, EDGE, FIRST_SLOT, 0)
+    addon.add(turns.driver.handle, near, WRITABLE, EDGE, FIRST_SLOT, 0)
     turns.driver.requestTurn()
     closed(turns.driver)
     expect(turns.driver.buffer).toBeUndefined()
@@ -301,7 +301,7 @@ describe('a driver that is closed', () => {
     const before = queuesAndTimers()
     const turns = new Turns()
     const { near } = brief(loopback())
-    turns.driver.add(near, WRITABLE, EDGE, FIRST_SLOT, 0)
+    addon.add(turns.driver.handle, near, WRITABLE, EDGE, FIRST_SLOT, 0)
     turns.answer = 0
     turns.during = () => {
       turns.control[CONTROL_REQUESTED] = 1
@@ -543,7 +543,7 @@ describe('wrong arguments', () => {
     const { driver } = new Turns()
     const { near } = brief(loopback())
     const right = [near, READABLE, EDGE, FIRST_SLOT, 0]
-    const add = driver.add.bind(driver) as (...args: unknown[]) => number
+    const add = (...args: unknown[]): number => addon.add(driver.handle, ...args)
     for (const [what, value] of NO_INTEGERS) {
       expect([what, add(...right.with(0, value as number))]).toEqual([what, EBADF])
       for (let i = 1; i < right.length; i++) {
@@ -555,7 +555,11 @@ describe('wrong arguments', () => {
       expect([args, add(...args)]).toEqual([args, EINVAL])
     }
     expect(add()).toBe(EINVAL)
-    expect((driver.remove as (fd?: unknown) => number)()).toBe(EBADF)
+    expect(addon.remove(driver.handle)).toBe(EBADF)
+    for (const nobody of [undefined, null, {}, driver, 7]) {
+      expect(addon.add(nobody, ...right)).toBe(EBADF)
+      expect(addon.remove(nobody, near)).toBe(0)
+    }
     expect(add(...right)).toBe(0)
   })
 
@@ -563,9 +567,9 @@ describe('wrong arguments', () => {
     const Any = addon.Driver as unknown as new (turn?: unknown) => Driver
     for (const turn of [undefined, null, {}, 3]) expect(() => new Any(turn)).toThrow(TypeError)
     expect(() => (addon.Driver as unknown as () => void)()).toThrow(TypeError)
-    const { add } = addon.Driver.prototype as Driver
+    const { requestTurn } = addon.Driver.prototype as Driver
     for (const receiver of [{}, null, new Date(), Object.create(addon.Driver.prototype as object)]) {
-      expect(() => add.call(receiver as Driver, 0, READABLE, EDGE, FIRST_SLOT, 0)).toThrow()
+      expect(() => requestTurn.call(receiver as Driver)).toThrow()
     }
   })
 
@@ -618,7 +622,7 @@ it('a connect that is refused says so in the option ERROR, once', async () => {
   expect(addon.bind(nobody, '127.0.0.1', 0)).toBe(0)
   const { port } = addon.localAddress(nobody) as { port: number }
   expect(addon.connect(refused, '127.0.0.1', port)).toBe(-constants.errno.EINPROGRESS)
-  turns.driver.add(refused, WRITABLE, EDGE, FIRST_SLOT, 0)
+  addon.add(turns.driver.handle, refused, WRITABLE, EDGE, FIRST_SLOT, 0)
   await turns.nextEvents()
   expect(addon.getOption(refused, SocketOption.ERROR)).toBe(constants.errno.ECONNREFUSED)
   expect(addon.getOption(refused, SocketOption.ERROR)).toBe(0)

@@ -4,6 +4,7 @@
  * What a stream could not hand out at once may stay in it, until another stream needs it: the usual case is that one
  * task takes a whole batch of small frames before anybody else reads, and then not a byte of it has been moved.
  */
+import { Buffer } from 'node:buffer'
 import type { Runtime } from '../runtime/runtime.js'
 
 /** As much as one system call reasonably gives; a socket's receive buffer begins at 128 KiB on Linux. */

@@ -119,7 +119,10 @@ export interface Kernel {
    * Fails with EPERM where the kind of file cannot be watched, and with EEXIST where it is being watched.
    */
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number
-  /** Forgets `fd`; call it before closing the fd. Not being watched is success. EBADF: somebody else has closed it. */
+  /**
+   * Forgets `fd`; call it before closing an fd of which there may be a duplicate. Not being watched is success. EBADF:
+   * somebody else has closed it.
+   */
   remove(fd: number): number
 
   // Blocking jobs, in threads ------------------------------------------------------------------------------------
@@ -173,7 +176,10 @@ export interface Kernel {
   sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
   /** `how` is SHUT_READ or SHUT_WRITE of `layout.ts`. */
   shutdown(fd: number, how: number): number
-  /** Closes the fd. Never retried: the fd is gone whatever this returns. */
+  /**
+   * Closes the fd, which ends its being watched if no duplicate lives on. Never retried: the fd is gone whatever this
+   * returns.
+   */
   closeFd(fd: number): number
 
   // Datagrams, in batches of 1 to DATAGRAMS_MAX: records and data of the caller's memory, see `layout.ts` -----------------

@@ -15,15 +15,19 @@ import {
   JOB_REVERSE
 } from './layout.js'
 
+/** An external value. */
+declare const driverHandle: unique symbol
+type DriverHandle = { readonly [driverHandle]: true } | null
+
 /** One per `open`: poller, clock, and the handles in the host loop (`native/node/driver.h`). */
 interface Driver {
   /** CONTROL_INTS integers, then the event records. */
   readonly buffer: ArrayBuffer
+  /** What `add` and `remove` of the addon find it by. */
+  readonly handle: DriverHandle
   requestTurn(): void
   ref(): void
   unref(): void
-  add(fd: number, interest: number, mode: number, slot: number, generation: number): number
-  remove(fd: number): number
   submit(kind: number, slot: number, generation: number, ...args: (number | string)[]): number
   cancelJob(id: number, abandon: boolean): number
   takeResult(id: number, into?: Float64Array): unknown
@@ -34,6 +38,8 @@ interface Driver {
 interface Addon {
   readonly layout: Readonly<Record<string, number>>
   readonly Driver: new (turn: Turn) => Driver
+  add(driver: DriverHandle, fd: number, interest: number, mode: number, slot: number, generation: number): number
+  remove(driver: DriverHandle, fd: number): number
   now(): number
   entropy(): number
   socket(family: SocketFamily, type?: SocketType, protocol?: number): number
@@ -114,6 +120,7 @@ function submit(driver: Driver, job: Job, slot: number, generation: number): num
 export function nativeKernel(): Kernel {
   const addon = loadAddon()
   let driver: Driver | null = null
+  let handle: DriverHandle = null
   let control = new Int32Array(CONTROL_INTS)
   let events = new Int32Array(0)
   const opened = (): Driver => {
@@ -139,12 +146,14 @@ export function nativeKernel(): Kernel {
     open(turn) {
       if (driver !== null) throw new Error('coreactor: the kernel is open already')
       driver = new addon.Driver(turn)
+      handle = driver.handle
       control = new Int32Array(driver.buffer, 0, CONTROL_INTS)
       events = new Int32Array(driver.buffer, control.byteLength)
     },
     close() {
       driver?.close()
       driver = null
+      handle = null
     },
     requestTurn() {
       if (control[CONTROL_DISPATCHING] === 1) control[CONTROL_REQUESTED] = 1
@@ -152,8 +161,8 @@ export function nativeKernel(): Kernel {
     },
     ref: () => opened().ref(),
     unref: () => opened().unref(),
-    add: (fd, interest, mode, slot, generation) => opened().add(fd, interest, mode, slot, generation),
-    remove: (fd) => opened().remove(fd),
+    add: (fd, interest, mode, slot, generation) => addon.add(handle, fd, interest, mode, slot, generation),
+    remove: (fd) => addon.remove(handle, fd),
     submit: (job, slot, generation) => submit(opened(), job, slot, generation),
     cancelJob: (id, abandon) => opened().cancelJob(id, abandon),
     takeResult: (id, into) => opened().takeResult(id, into),

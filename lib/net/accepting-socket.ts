@@ -105,6 +105,7 @@ export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> {
     const handle = Handle.adopt(this.handle.runtime, fd)
     // A new socket has room: the first write need not wait for the event that says so.
     handle.readiness = WRITABLE
+    handle.sole = true
     return this.wrap(handle)
   }
 

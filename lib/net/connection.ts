@@ -41,7 +41,7 @@ export class Connection extends Stream {
    * said so, the address that the client has connected to.
    */
   get localAddress(): SocketAddress | undefined {
-    return (this.local ??= known(this.closed ? -1 : this.handle.kernel.localAddress(this.fd)))
+    return (this.local ??= known(this.closed ? -1 : this.handle.kernel.localAddress(this.handle.fd)))
   }
 
   /**
@@ -49,7 +49,7 @@ export class Connection extends Stream {
    * so, the client's.
    */
   get remoteAddress(): SocketAddress | undefined {
-    return (this.remote ??= known(this.closed ? -1 : this.handle.kernel.remoteAddress(this.fd)))
+    return (this.remote ??= known(this.closed ? -1 : this.handle.kernel.remoteAddress(this.handle.fd)))
   }
 
   /** @internal From now on it is the client's for whom the proxy has connected, if the proxy says which. */
@@ -101,7 +101,7 @@ export class Connection extends Stream {
 
   private set(option: number, value: number): void {
     if (this.closed) throw new ClosedError('the connection')
-    check(this.handle.kernel.setOption(this.fd, option, value), 'setsockopt')
+    check(this.handle.kernel.setOption(this.handle.fd, option, value), 'setsockopt')
   }
 }
 

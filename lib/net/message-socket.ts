@@ -121,6 +121,7 @@ export abstract class MessageSocket {
 
   /** The file descriptor, -1 once it is closed. It stays this object's. */
   get fd(): number {
+    this.handle.sole = false
     return this.handle.fd
   }
 
@@ -130,7 +131,7 @@ export abstract class MessageSocket {
 
   /** This side's address, whose path is empty if it has no name; undefined once closed, unless it was asked for before. */
   get localAddress(): UnixAddress | undefined {
-    return (this.local ??= this.closed ? undefined : asUnix(this.handle.kernel.localAddress(this.fd)))
+    return (this.local ??= this.closed ? undefined : asUnix(this.handle.kernel.localAddress(this.handle.fd)))
   }
 
   /**

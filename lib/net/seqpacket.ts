@@ -26,7 +26,7 @@ export class SeqpacketConnection extends MessageSocket {
 
   /** The peer's address; of a client usually without a name. Undefined once closed, unless it was asked for before. */
   get remoteAddress(): UnixAddress | undefined {
-    return (this.remote ??= this.closed ? undefined : asUnix(this.handle.kernel.remoteAddress(this.fd)))
+    return (this.remote ??= this.closed ? undefined : asUnix(this.handle.kernel.remoteAddress(this.handle.fd)))
   }
 
   /** Who the peer was when it called `connect`, or `listen`. Errors: `ClosedError`, system errors. */

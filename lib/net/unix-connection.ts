@@ -151,12 +151,12 @@ export class UnixConnection extends Stream {
 
   /** This side's address, whose path is empty if it has no name; undefined once closed, unless it was asked for before. */
   get localAddress(): UnixAddress | undefined {
-    return (this.local ??= this.closed ? undefined : asUnix(this.handle.kernel.localAddress(this.fd)))
+    return (this.local ??= this.closed ? undefined : asUnix(this.handle.kernel.localAddress(this.handle.fd)))
   }
 
   /** The peer's address; of a client usually without a name. Undefined once closed, unless it was asked for before. */
   get remoteAddress(): UnixAddress | undefined {
-    return (this.remote ??= this.closed ? undefined : asUnix(this.handle.kernel.remoteAddress(this.fd)))
+    return (this.remote ??= this.closed ? undefined : asUnix(this.handle.kernel.remoteAddress(this.handle.fd)))
   }
 
   /**

@@ -84,6 +84,12 @@ export class Reactor {
     this.unwatch(registration, fd)
   }
 
+  /** As `remove`, for an fd that is closed next and that closing takes out of the kernel's queue. */
+  leave(registration: Registration, fd: number): void {
+    if (this.owners[fd] === registration) this.owners[fd] = undefined
+    if (registration.slot >= 0) this.free(registration)
+  }
+
   /** As `remove`, but `fd` stays the registration's. */
   unwatch(registration: Registration, fd: number): void {
     if (registration.slot < 0) return

@@ -117,7 +117,7 @@ Napi::Object Layout(Napi::Env env) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", Layout(env));
-  exports.Set("Driver", DefineDriver(env));
+  DefineDriver(env, exports);
   DefineSocketFunctions(env, exports);
   DefineDescriptorFunctions(env, exports);
   DefineUnixFunctions(env, exports);

@@ -1,11 +1,61 @@
 #include "driver_binding.h"
 
+#include <memory>
+
 #include "args.h"
+#include "binding.h"
 #include "driver.h"
 #include "job_bindings.h"
 
 namespace coreactor {
 namespace {
+
+// Where the driver is, for calls that are made for every fd: null once it has closed. JavaScript
+// holds it as an external value, because unwrapping `this` is a look-up in V8 that costs as much as
+// the rest of the call.
+struct Whereabouts {
+  Driver* driver;
+};
+using Handle = std::shared_ptr<Whereabouts>;
+
+Driver* DriverOf(napi_env env, napi_value value) {
+  void* handle = nullptr;
+  if (napi_get_value_external(env, value, &handle) != napi_ok || handle == nullptr) return nullptr;
+  Driver* const driver = (*static_cast<Handle*>(handle))->driver;
+  return driver == nullptr || driver->closing() ? nullptr : driver;
+}
+
+// 32 bits, which TypeScript reads back from the event as a signed integer.
+std::optional<uint32_t> Bits(napi_env env, napi_value value) {
+  const std::optional<int32_t> with_sign = Integer<int32_t>(env, value);
+  if (with_sign) return static_cast<uint32_t>(*with_sign);
+  return Integer<uint32_t>(env, value);
+}
+
+// add(driver, fd, interest, mode, slot, generation)
+napi_value AddFd(napi_env env, napi_callback_info info) {
+  Args<6> args(env, info);
+  const std::optional<uint32_t> interest = args.Integer<uint32_t>(2);
+  const std::optional<uint32_t> mode = args.Integer<uint32_t>(3);
+  const std::optional<uint32_t> slot = args.Integer<uint32_t>(4);
+  const std::optional<uint32_t> generation = Bits(env, args.at(5));
+  if (!interest || !mode || !slot || !generation) return Number(env, -EINVAL);
+  if ((*interest & ~(kReadable | kWritable | kPriority)) != 0) return Number(env, -EINVAL);
+  if (*mode > static_cast<uint32_t>(Mode::kOneShot)) return Number(env, -EINVAL);
+  if (*slot < kFirstSlot) return Number(env, -EINVAL);
+  Driver* const driver = DriverOf(env, args.at(0));
+  if (driver == nullptr) return Number(env, -EBADF);
+  const Status added = driver->poller().Add(args.Fd(1), Interest{*interest},
+                                            static_cast<Mode>(*mode), Token{*slot, *generation});
+  return Number(env, -added.error());
+}
+
+// remove(driver, fd)
+napi_value RemoveFd(napi_env env, napi_callback_info info) {
+  Args<2> args(env, info);
+  Driver* const driver = DriverOf(env, args.at(0));
+  return Number(env, driver == nullptr ? 0 : -driver->poller().Remove(args.Fd(1)).error());
+}
 
 // Holds a reference on itself while the driver is open: what calls the turn must not be collected.
 class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
@@ -18,6 +68,7 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     }
     driver_ = Driver::Open(info.Env(), info[0]);
     if (driver_ == nullptr) return;
+    where_->driver = driver_;
     driver_->set_on_closed([](void* self) { static_cast<DriverBinding*>(self)->Closed(); }, this);
     Ref();
   }
@@ -26,11 +77,10 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     return DefineClass(env, "Driver",
                        {
                            InstanceAccessor<&DriverBinding::Buffer>("buffer"),
+                           InstanceAccessor<&DriverBinding::External>("handle"),
                            InstanceMethod<&DriverBinding::RequestTurn>("requestTurn"),
                            InstanceMethod<&DriverBinding::KeepAlive>("ref"),
                            InstanceMethod<&DriverBinding::LetGo>("unref"),
-                           InstanceMethod<&DriverBinding::Add>("add"),
-                           InstanceMethod<&DriverBinding::Remove>("remove"),
                            InstanceMethod<&DriverBinding::OnOutbox<SubmitJob>>("submit"),
                            InstanceMethod<&DriverBinding::OnOutbox<CancelJob>>("cancelJob"),
                            InstanceMethod<&DriverBinding::OnOutbox<TakeResult>>("takeResult"),
@@ -43,6 +93,12 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     return driver_ == nullptr ? info.Env().Undefined() : Napi::Value(info.Env(), driver_->Buffer());
   }
 
+  // For `add` and `remove`.
+  Napi::Value External(const Napi::CallbackInfo& info) {
+    return Napi::External<Handle>::New(info.Env(), new Handle(where_),
+                                       [](Napi::Env, Handle* handle) { delete handle; });
+  }
+
   void RequestTurn(const Napi::CallbackInfo&) {
     if (driver_ != nullptr) driver_->RequestTurn();
   }
@@ -53,28 +109,6 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
 
   void LetGo(const Napi::CallbackInfo&) {
     if (driver_ != nullptr) driver_->Unref();
-  }
-
-  // add(fd, interest, mode, slot, generation)
-  Napi::Value Add(const Napi::CallbackInfo& info) {
-    const std::optional<uint32_t> interest = Integer<uint32_t>(info.Env(), info[1]);
-    const std::optional<uint32_t> mode = Integer<uint32_t>(info.Env(), info[2]);
-    const std::optional<uint32_t> slot = Integer<uint32_t>(info.Env(), info[3]);
-    const std::optional<uint32_t> generation = Bits(info.Env(), info[4]);
-    if (!interest || !mode || !slot || !generation) return Code(info, EINVAL);
-    if ((*interest & ~(kReadable | kWritable | kPriority)) != 0) return Code(info, EINVAL);
-    if (*mode > static_cast<uint32_t>(Mode::kOneShot)) return Code(info, EINVAL);
-    if (*slot < kFirstSlot) return Code(info, EINVAL);
-    if (driver_ == nullptr || driver_->closing()) return Code(info, EBADF);
-    return Code(info, driver_->poller()
-                          .Add(Fd(info.Env(), info[0]), Interest{*interest},
-                               static_cast<Mode>(*mode), Token{*slot, *generation})
-                          .error());
-  }
-
-  Napi::Value Remove(const Napi::CallbackInfo& info) {
-    if (driver_ == nullptr || driver_->closing()) return Code(info, 0);
-    return Code(info, driver_->poller().Remove(Fd(info.Env(), info[0])).error());
   }
 
   // A call on the jobs of this environment: see job_bindings.h.
@@ -91,14 +125,8 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
   // The driver frees itself; from here on every call finds none.
   void Closed() {
     driver_ = nullptr;
+    where_->driver = nullptr;
     Unref();
-  }
-
-  // 32 bits, which TypeScript reads back from the event as a signed integer.
-  static std::optional<uint32_t> Bits(napi_env env, napi_value value) {
-    const std::optional<int32_t> with_sign = Integer<int32_t>(env, value);
-    if (with_sign) return static_cast<uint32_t>(*with_sign);
-    return Integer<uint32_t>(env, value);
   }
 
   static Napi::Value Code(const Napi::CallbackInfo& info, int error) {
@@ -106,10 +134,15 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
   }
 
   Driver* driver_ = nullptr;
+  const Handle where_ = std::make_shared<Whereabouts>();
 };
 
 }  // namespace
 
-Napi::Function DefineDriver(Napi::Env env) { return DriverBinding::Define(env); }
+void DefineDriver(Napi::Env env, Napi::Object exports) {
+  exports.Set("Driver", DriverBinding::Define(env));
+  Define(env, exports, "add", AddFd);
+  Define(env, exports, "remove", RemoveFd);
+}
 
 }  // namespace coreactor

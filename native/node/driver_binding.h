@@ -1,10 +1,10 @@
-// The class `Driver` that JavaScript sees.
+// The class `Driver` that JavaScript sees, and the calls on it that are made for every fd.
 #pragma once
 
 #include <napi.h>
 
 namespace coreactor {
 
-Napi::Function DefineDriver(Napi::Env env);
+void DefineDriver(Napi::Env env, Napi::Object exports);
 
 }  // namespace coreactor
