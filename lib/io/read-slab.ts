@@ -4,11 +4,13 @@
  * What a stream could not hand out at once may stay in it, until another stream needs it: the usual case is that one
  * task takes a whole batch of small frames before anybody else reads, and then not a byte of it has been moved.
  */
-import { Buffer } from 'node:buffer'
 import type { Runtime } from '../runtime/runtime.js'
 
 /** As much as one system call reasonably gives; a socket's receive buffer begins at 128 KiB on Linux. */
 export const SLAB_SIZE = 64 * 1024
+
+/** The global `Buffer` is a getter, which costs more than what is allocated here for each small read. */
+const { allocUnsafe } = Buffer
 
 /** Somebody whose bytes are in the slab. */
 export interface Tenant {
@@ -49,7 +51,7 @@ export class ReadSlab {
       return buffer.subarray(0, length)
     }
     // Copied, so that a few bytes that somebody keeps do not keep 64 KiB.
-    const own = Buffer.allocUnsafe(length)
+    const own = allocUnsafe(length)
     buffer.copy(own, 0, 0, length)
     return own
   }
