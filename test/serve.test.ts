@@ -5,9 +5,11 @@ import { openSync, closeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import {
+  all,
   Cancelled,
   checkpoint,
   connect,
+  Connection,
   ConnectionEvictedError,
   Event,
   listen,
@@ -18,7 +20,7 @@ import {
   shield,
   sleep,
   spawn,
-  type Connection,
+  SystemError,
   type Coroutine,
   type Handler,
   type Server,
@@ -26,8 +28,10 @@ import {
   type SocketAddress
 } from 'coreactor'
 import { allParked, MemoryKernel } from 'coreactor/testing'
+import { Handle } from '../lib/io/handle.js'
 import { EMFILE } from '../lib/kernel/errno.js'
 import { nativeKernel } from '../lib/kernel/native.js'
+import { currentRuntime } from '../lib/runtime/current.js'
 import { caught, onEveryKernel, readAll, thrownBy } from './support.js'
 
 const HERE = { port: 0, host: '127.0.0.1' }
@@ -54,6 +58,14 @@ function* ask(port: number, question: string): Coroutine<string> {
 
 function* untilOpen(server: Server, count: number): Coroutine<void> {
   while (server.connections !== count) yield* checkpoint()
+}
+
+/** The system makes the connection by itself, before any turn in which it could be accepted. */
+function connectWithoutTurn(address: SocketAddress): Connection {
+  const runtime = currentRuntime()
+  const fd = runtime.kernel.socket(address.family)
+  runtime.kernel.connect(fd, address)
+  return new Connection(Handle.adopt(runtime, fd))
 }
 
 /** In memory, where time is virtual; nothing may be left open. */
@@ -454,6 +466,37 @@ describe('closing a server', () => {
       expect(server.statistics()).toMatchObject({ paused: false, accepted: 0 })
       client.reset()
     }, kernel)
+  })
+
+  onEveryKernel('while connections wait to be accepted', (kernel) => {
+    it.each([
+      { grace: 60_000, outcome: 'served' },
+      { grace: 0, outcome: 'reset' }
+    ])('with $grace ms of grace: they are $outcome', async ({ grace, outcome }) => {
+      await kernel.run(function* () {
+        const server = yield* serve(HERE, echo)
+        yield* allParked()
+        const clients = [1, 2, 3].map(() => connectWithoutTurn(server.address))
+        expect(server.connections).toBe(0)
+        const asking = clients.map((client) =>
+          spawn(function* () {
+            try {
+              yield* client.write('served')
+              yield* client.closeWrite()
+              return String(yield* readAll(client))
+            } catch (error) {
+              // The one or the other, as the kernel comes to know of it.
+              if (['ECONNRESET', 'EPIPE'].includes((error as SystemError).code)) return 'reset'
+              throw error
+            } finally {
+              client.reset()
+            }
+          })
+        )
+        yield* server.close({ grace })
+        expect(yield* all(asking)).toEqual([outcome, outcome, outcome])
+      })
+    })
   })
 
   it('at the limit, with grace: the handler ends, and who waits is not let in', async () => {

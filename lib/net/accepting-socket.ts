@@ -9,7 +9,7 @@ import { current } from '../task/ambient.js'
 import { Leaf } from '../task/leaf.js'
 import type { Task } from '../task/task.js'
 import type { Op } from '../task/types.js'
-import { acceptPatiently, type Gate } from './accept-policy.js'
+import { acceptPatiently, type Gate, type Host } from './accept-policy.js'
 import {
   getOption,
   setOption,
@@ -129,6 +129,16 @@ export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> {
   /** @internal The same, as long as `gate` lets somebody in. */
   acceptThrough(gate: Gate): Op<C> {
     return new Accept(this, gate)
+  }
+
+  /** @internal Hands those that wait already to `host`, at most `most`, until it is full or they cannot be had. */
+  acceptWaiting(host: Host<C>, most: number): void {
+    const { handle } = this
+    for (let left = most; left > 0 && !host.full && !handle.closed; left--) {
+      const fd = handle.kernel.accept(handle.fd)
+      if (fd >= 0) host.accepted(this.accepted(fd))
+      else if (!GONE_BEFORE.has(fd)) return
+    }
   }
 
   /**

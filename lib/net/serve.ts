@@ -216,7 +216,8 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
 
   /**
    * Stops accepting, gives the handlers `grace` milliseconds to end, cancels those that have not, and resets what they
-   * leave unsent. Completes when the listeners and all handlers are gone; from inside a handler it cancels that one, too.
+   * leave unsent. With grace, connections that wait to be accepted are still taken in, up to the limit; without, or beyond
+   * it, the system resets them. Completes when the listeners and all handlers are gone; from inside a handler it cancels that one, too.
    * Idempotent, and a second one with less grace is heeded. On cancel of this wait the handlers are cancelled at once.
    */
   close(options: CloseOptions = {}): Op<void> {
@@ -274,6 +275,7 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
 
   private *shutDown(grace: number): Coroutine<void> {
     const { task } = this
+    if (grace > 0) this.acceptWaiting()
     this.stopListening()
     try {
       if (grace > 0) {
@@ -285,6 +287,12 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
       this.handlers?.cancel(CLOSING)
     }
     yield* ended(task)
+  }
+
+  /** Those whose connection the system has made already are served like the others, and not reset by it. */
+  private acceptWaiting(): void {
+    if (this.handlers === null || this.handlers.cancelled) return
+    for (const listener of this.listeners) listener.acceptWaiting(this, MOST_WAITING)
   }
 
   private stopListening(): void {
@@ -375,6 +383,9 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
 }
 
 const CLOSING = 'the server is closing'
+
+/** So many are taken in by a server that closes: more come than it can hold otherwise, in a flood that does not end. */
+const MOST_WAITING = 4096
 
 /** What `::` makes of an IPv4 address: the same peer as it is at `0.0.0.0`. */
 const MAPPED = '::ffff:'
