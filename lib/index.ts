@@ -42,7 +42,7 @@ export { type LookupAddress, type LookupOptions, type ServiceName } from './bloc
 export { LookupError } from './blocking/lookup-error.js'
 export type { BlockingOptions } from './blocking/pool.js'
 export { HostNotNumericError, type AddressOptions } from './net/address.js'
-export { connect, type ConnectOptions } from './net/connect.js'
+export { connect, type ConnectBounds, type ConnectOptions } from './net/connect.js'
 export { Connection, type KeepAliveOptions } from './net/connection.js'
 export { ConnectError } from './net/happy-eyeballs.js'
 export { listen, Listener, type ListenFdOptions, type ListenOptions } from './net/listener.js'

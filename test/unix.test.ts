@@ -25,6 +25,7 @@ import {
   SeqpacketConnection,
   serve,
   spawn,
+  TimeoutError,
   unixDatagram,
   until,
   UnixConnection,
@@ -385,6 +386,32 @@ describe('connecting', () => {
       while (all.length < connecting.length) all.push(yield* listener.accept())
       for (const each of connecting) all.push(yield* each)
       yield* closeAll(...all, listener)
+    })
+  })
+
+  it('gives up after its timeout, and when its signal is aborted, while the listener has no room', async () => {
+    const path = somewhere()
+    await run(function* () {
+      const listener = yield* listen({ path, backlog: 1 })
+      const waiting: UnixConnection[] = []
+      // Until one does not get in.
+      for (let error; error === undefined; ) {
+        try {
+          waiting.push(yield* connect({ path, timeout: 20 }))
+        } catch (thrown) {
+          error = thrown
+          expect(error).toBeInstanceOf(TimeoutError)
+        }
+      }
+      const controller = new AbortController()
+      const aborted = spawn(function* () {
+        return yield* caught(() => connect({ path, signal: controller.signal }))
+      })
+      yield* checkpoint()
+      controller.abort(new Error('enough'))
+      expect((yield* aborted).message).toBe('enough')
+      expect(() => connect({ path, timeout: '5' as never })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }))
+      yield* closeAll(...waiting, listener)
     })
   })
 

@@ -17,7 +17,15 @@ import { connectUnix, type UnixConnectOptions } from './unix-connect.js'
 import type { UnixConnection } from './unix-connection.js'
 import { isUnix } from './unix-path.js'
 
-export interface ConnectOptions extends AddressOptions {
+/** How long connecting may go on, whatever to. */
+export interface ConnectBounds {
+  /** Milliseconds for all of it, a lookup included; then `TimeoutError`. By default as long as the system tries. */
+  timeout?: number | undefined
+  /** Gives up when it is aborted; its reason is thrown then. */
+  signal?: AbortSignal | undefined
+}
+
+export interface ConnectOptions extends AddressOptions, ConnectBounds {
   /** Of the addresses of a name, those of this family only: 4, 6, or 0 for both, as by default. */
   family?: LookupOptions['family']
   /** Milliseconds between the attempts at two addresses of a name: 250 by default, 10 at least. */
@@ -26,10 +34,6 @@ export interface ConnectOptions extends AddressOptions {
   localAddress?: string | undefined
   /** The port to connect from. By default the system chooses. */
   localPort?: number | undefined
-  /** Milliseconds for all of it, the lookup included; then `TimeoutError`. By default as long as the system tries. */
-  timeout?: number | undefined
-  /** Gives up when it is aborted; its reason is thrown then. */
-  signal?: AbortSignal | undefined
   /** Whether small segments go out at once; true by default. */
   noDelay?: boolean | undefined
   /** Whether, and how, the system probes a silent peer; not by default. */
@@ -71,56 +75,67 @@ export function connect(options: ConnectOptions): Op<Connection>
  * listener has no room for one more, it is tried again (Linux says EAGAIN then, and no event would come).
  *
  * Errors: system errors such as `ENOENT`, `ECONNREFUSED` and `EPROTOTYPE` (another `type` listens), with `address`;
- * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, thrown at once.
+ * `TimeoutError`; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once.
  *
  * @example
- * await using connection = await connect({ path: '/run/my.sock' })
+ * await using connection = await connect({ path: '/run/my.sock', timeout: 5000 })
  */
-export function connect(options: UnixConnectOptions & { type: 'seqpacket' }): Op<SeqpacketConnection>
-export function connect(options: UnixConnectOptions & { type?: 'stream' | undefined }): Op<UnixConnection>
+export function connect(options: UnixConnectOptions & ConnectBounds & { type: 'seqpacket' }): Op<SeqpacketConnection>
+export function connect(options: UnixConnectOptions & ConnectBounds & { type?: 'stream' | undefined }): Op<UnixConnection>
 /** Connects to an address of either kind, such as one that `parseAddress` has read. */
 export function connect(address: AnyAddress): Op<Connection | UnixConnection>
 export function connect(
-  options: ConnectOptions | UnixConnectOptions
+  options: ConnectOptions | (UnixConnectOptions & ConnectBounds)
 ): Op<Connection | UnixConnection | SeqpacketConnection> {
-  return isUnix(options) ? connectUnix(options) : connectTcp(options)
+  if (!isUnix<UnixConnectOptions>(options)) return connectTcp(options)
+  checkBounds(options)
+  return bounded(connectUnix(options), options)
 }
 
 function connectTcp(options: ConnectOptions): Op<Connection> {
   const where = endpoint(options, LOCALHOST, 1)
   const family = familyOf(options.family)
-  const { attemptDelay = ATTEMPT_DELAY_MS, timeout: patience, signal, noDelay = true, fastOpen = false } = options
+  const { attemptDelay = ATTEMPT_DELAY_MS, noDelay = true, fastOpen = false } = options
   checkBoolean('noDelay', noDelay)
   checkBoolean('fastOpen', fastOpen)
   checkMilliseconds('options.attemptDelay', attemptDelay)
   if (attemptDelay < LEAST_ATTEMPT_DELAY_MS) {
     throw outOfRange('options.attemptDelay', `a number of milliseconds >= ${LEAST_ATTEMPT_DELAY_MS}`, attemptDelay)
   }
-  if (patience !== undefined) checkMilliseconds('options.timeout', patience)
-  if (signal !== undefined) checkSignal(signal)
   const keepAlive = keepAliveOf(options)
   const plan: Plan = { where, settings: { noDelay, fastOpen, ...localOf(options) }, family, attemptDelay }
+  checkBounds(options)
 
   const opening = open(plan)
-  if (patience === undefined && signal === undefined && keepAlive === null) return opening
-  const inTime = function* (): Coroutine<Connection> {
-    const connection = yield* opening
-    try {
-      if (keepAlive !== null) connection.setKeepAlive(true, keepAlive)
-    } catch (error) {
-      connection.reset()
-      throw error
-    }
-    return connection
-  }
-  const limited = (): Coroutine<Connection> => (patience === undefined ? inTime() : within(patience, inTime))
-  return op(() => (signal === undefined ? limited() : enterAbortable(function* () {
-    return yield* limited()
-  }, signal)))
+  return bounded(keepAlive === null ? opening : op(() => keptAlive(opening, keepAlive)), options)
 }
 
-function* within(ms: number, body: () => Coroutine<Connection>): Coroutine<Connection> {
-  return yield* timeout(ms, body)
+function* keptAlive(opening: Op<Connection>, options: KeepAliveOptions): Coroutine<Connection> {
+  const connection = yield* opening
+  try {
+    connection.setKeepAlive(true, options)
+  } catch (error) {
+    connection.reset()
+    throw error
+  }
+  return connection
+}
+
+function checkBounds({ timeout: ms, signal }: ConnectBounds): void {
+  if (ms !== undefined) checkMilliseconds('options.timeout', ms)
+  if (signal !== undefined) checkSignal(signal)
+}
+
+/** `opening`, for as long as the options allow. */
+function bounded<C>(opening: Op<C>, { timeout: ms, signal }: ConnectBounds): Op<C> {
+  if (ms === undefined && signal === undefined) return opening
+  const wait = function* (): Coroutine<C> {
+    return yield* opening
+  }
+  const inTime = function* (): Coroutine<C> {
+    return yield* ms === undefined ? opening : timeout(ms, wait)
+  }
+  return op(() => (signal === undefined ? inTime() : enterAbortable(inTime, signal)))
 }
 
 function open({ where, settings, family, attemptDelay }: Plan): Op<Connection> {
