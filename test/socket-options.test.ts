@@ -1,6 +1,6 @@
 /** Socket options by name and by number, on every object that is a socket. */
 import { describe, expect, it } from 'vitest'
-import { ClosedError, connect, listen, run, unixDatagram, type SettableOptionName, type SocketOptionNumber, type TcpInfo } from 'coreactor'
+import { ClosedError, connect, listen, run, udp, unixDatagram, type SettableOptionName, type SocketOptionNumber, type TcpInfo } from 'coreactor'
 import { MemoryKernel } from 'coreactor/testing'
 import { nativeKernel } from '../lib/kernel/native.js'
 import { decodeTcpInfo } from '../lib/net/tcp-info.js'
@@ -62,6 +62,12 @@ describe('options of the system', () => {
       expect(client.getOption('SO_COOKIE')).toBeTypeOf('bigint')
       expect(client.getOption('SO_COOKIE')).not.toBe(server.getOption('SO_COOKIE'))
       expect(client.setOption('SO_BINDTODEVICE', 'lo').getOption('SO_BINDTODEVICE')).toBe('lo')
+
+      const datagrams = yield* udp({ port: 0, host: '127.0.0.1' })
+      expect(datagrams.setOption('SO_RCVBUF', 50_000).getOption('SO_RCVBUF')).toBe(100_000)
+      expect(datagrams.setOption('IP_TTL', 7).getOption('IP_TTL')).toBe(7)
+      yield* datagrams.close()
+      expect(() => datagrams.getOption('IP_TTL')).toThrow(ClosedError)
 
       yield* client.write('x'.repeat(5000))
       yield* client.flush()

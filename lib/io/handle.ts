@@ -68,6 +68,12 @@ export class Handle extends Registration {
     return handle
   }
 
+  /** The fd, for somebody who may have it duplicated. */
+  get toldFd(): number {
+    this.sole = false
+    return this.fd
+  }
+
   get closed(): boolean {
     return this.fd < 0
   }

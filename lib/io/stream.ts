@@ -105,8 +105,7 @@ export class Stream implements WritableState, ReadableState {
 
   /** The file descriptor, -1 once it is closed. It stays this object's: do not close it, and do not read from it. */
   get fd(): number {
-    this.handle.sole = false
-    return this.handle.fd
+    return this.handle.toldFd
   }
 
   /** Whether `close` or `reset` has been called. */

@@ -10,15 +10,7 @@ import { Leaf } from '../task/leaf.js'
 import type { Task } from '../task/task.js'
 import type { Op } from '../task/types.js'
 import { acceptPatiently, type Gate, type Host } from './accept-policy.js'
-import {
-  getOption,
-  setOption,
-  type SettableOptionName,
-  type SocketOptionInput,
-  type SocketOptionName,
-  type SocketOptionNumber,
-  type SocketOptionValue
-} from './socket-options.js'
+import { Socket } from './socket.js'
 
 /** Errors of a connection that was gone before it could be accepted (accept(2)), and of nothing else. */
 const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNOTSUPP])
@@ -85,15 +77,13 @@ class Accept<C> extends Leaf<C> {
   }
 }
 
-export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> {
-  /** @internal */
-  readonly handle: Handle
+export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> extends Socket {
   /** Where it listens, with the port the system has chosen if it was 0. */
   readonly address: A
 
   /** @internal Use `listen`. */
   constructor(handle: Handle, address: A) {
-    this.handle = handle
+    super(handle)
     this.address = address
   }
 
@@ -107,14 +97,6 @@ export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> {
     handle.readiness = WRITABLE
     handle.sole = true
     return this.wrap(handle)
-  }
-
-  get fd(): number {
-    return this.handle.fd
-  }
-
-  get closed(): boolean {
-    return this.handle.closed
   }
 
   /**
@@ -147,21 +129,6 @@ export abstract class AcceptingSocket<C, A extends AnyAddress = AnyAddress> {
    */
   close(): Op<void> {
     return new CloseAtOnce(this.handle)
-  }
-
-  /**
-   * The value of a socket option, by the name that the manual has (`'SO_RCVBUF'`), or its bytes by number. Accepted
-   * connections inherit most of them. Errors: `ENOPROTOOPT` for one that this system does not know, other system errors;
-   * `ClosedError`, `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
-   */
-  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
-    return getOption(this.handle, option)
-  }
-
-  /** Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`. */
-  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
-    setOption(this.handle, option, value)
-    return this
   }
 
   /** The connections that come, until the listener is closed. Out of fds, it pauses and goes on by itself. */

@@ -3,18 +3,9 @@ import { check } from '../kernel/errno.js'
 import type { AnyAddress, SocketAddress } from '../kernel/kernel.js'
 import { SocketOption } from '../kernel/layout.js'
 import { ClosedError } from '../io/errors.js'
-import { Stream } from '../io/stream.js'
 import { checkInteger } from '../task/validate.js'
 import type { ProxyInfo } from './proxy-protocol.js'
-import {
-  getOption,
-  setOption,
-  type SettableOptionName,
-  type SocketOptionInput,
-  type SocketOptionName,
-  type SocketOptionNumber,
-  type SocketOptionValue
-} from './socket-options.js'
+import { SocketStream } from './socket-stream.js'
 
 /** How a dead peer is found out. What is left out stays as the system has it. */
 export interface KeepAliveOptions {
@@ -26,7 +17,7 @@ export interface KeepAliveOptions {
   count?: number | undefined
 }
 
-export class Connection extends Stream {
+export class Connection extends SocketStream {
   private local: SocketAddress | undefined
   private remote: SocketAddress | undefined
   private behind: ProxyInfo | null = null
@@ -73,29 +64,6 @@ export class Connection extends Stream {
     if (idle !== undefined) this.set(SocketOption.KEEP_ALIVE_IDLE, idle)
     if (interval !== undefined) this.set(SocketOption.KEEP_ALIVE_INTERVAL, interval)
     if (count !== undefined) this.set(SocketOption.KEEP_ALIVE_COUNT, count)
-    return this
-  }
-
-  /**
-   * The value of a socket option, by the name that the manual has (`'TCP_INFO'`, `'SO_RCVBUF'`), or its bytes by number.
-   * Errors: `ENOPROTOOPT` for one that this system does not know, other system errors; `ClosedError`,
-   * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
-   *
-   * @example
-   * const { rtt, state } = connection.getOption('TCP_INFO')
-   */
-  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
-    return getOption(this.handle, option)
-  }
-
-  /**
-   * Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`.
-   *
-   * @example
-   * connection.setOption('TCP_USER_TIMEOUT', 5000)
-   */
-  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
-    setOption(this.handle, option, value)
     return this
   }
 

@@ -15,6 +15,7 @@ import { datagramBytes, marksOf, peerOf, type DatagramAddress, type DatagramSend
 import { checkSlab, type DatagramSlab } from './datagram-slab.js'
 import { ReceiveBatch, ReceiveDatagram, ReceiveDatagramInto, type Datagram } from './receive-datagram.js'
 import { SendBatch, SendDatagram } from './send-datagram.js'
+import { Socket } from './socket.js'
 
 export interface GroupOptions {
   /** The interface, by name or number; by default the system chooses. */
@@ -35,9 +36,7 @@ export interface MulticastOptions {
 /** An address of no family, as bytes: connecting to it undoes a connection (connect(2)). */
 const NOBODY = new Uint8Array(16)
 
-export class DatagramSocket implements DatagramEnd<SocketAddress> {
-  /** @internal */
-  readonly handle: Handle
+export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress> {
   /** Whether `recv` tells more of a datagram than whose it is. */
   readonly info: boolean
   /** @internal */
@@ -47,18 +46,9 @@ export class DatagramSocket implements DatagramEnd<SocketAddress> {
 
   /** @internal Use `udp`. */
   constructor(handle: Handle, family: Family, info: boolean) {
-    this.handle = handle
+    super(handle)
     this.info = info
     this.book = new AddressBook(handle.kernel, family)
-  }
-
-  /** The file descriptor, -1 once it is closed. It stays this object's. */
-  get fd(): number {
-    return this.handle.fd
-  }
-
-  get closed(): boolean {
-    return this.handle.closed
   }
 
   /** Where it receives, with the port that the system has chosen if it was 0; undefined once closed, unless it was asked for before. */
@@ -70,7 +60,7 @@ export class DatagramSocket implements DatagramEnd<SocketAddress> {
   /** Whom `connect` has set; undefined without, or once closed. */
   get remoteAddress(): SocketAddress | undefined {
     if (this.closed || !this.connected) return undefined
-    return plain(this.handle.kernel.remoteAddress(this.fd))
+    return plain(this.handle.kernel.remoteAddress(this.handle.fd))
   }
 
   /**
@@ -192,9 +182,9 @@ export class DatagramSocket implements DatagramEnd<SocketAddress> {
     if (ttl !== undefined) checkInteger('options.ttl', ttl, 0, 255)
     if (loop !== undefined && typeof loop !== 'boolean') throw invalidType('options.loop', 'of type boolean', loop)
     this.checkOpen()
-    if (ttl !== undefined) this.setOption(DatagramOption.MULTICAST_HOPS, ttl)
-    if (loop !== undefined) this.setOption(DatagramOption.MULTICAST_LOOP, Number(loop))
-    if (by !== undefined) this.setOption(DatagramOption.MULTICAST_INTERFACE, this.interfaceIndex(by))
+    if (ttl !== undefined) this.set(DatagramOption.MULTICAST_HOPS, ttl)
+    if (loop !== undefined) this.set(DatagramOption.MULTICAST_LOOP, Number(loop))
+    if (by !== undefined) this.set(DatagramOption.MULTICAST_INTERFACE, this.interfaceIndex(by))
     return this
   }
 
@@ -202,7 +192,7 @@ export class DatagramSocket implements DatagramEnd<SocketAddress> {
   setTtl(ttl: number): this {
     checkInteger('ttl', ttl, 1, 255)
     this.checkOpen()
-    this.setOption(DatagramOption.HOPS, ttl)
+    this.set(DatagramOption.HOPS, ttl)
     return this
   }
 
@@ -238,15 +228,15 @@ export class DatagramSocket implements DatagramEnd<SocketAddress> {
   }
 
   private askLocal(): SocketAddress | undefined {
-    return this.closed ? undefined : plain(this.handle.kernel.localAddress(this.fd))
+    return this.closed ? undefined : plain(this.handle.kernel.localAddress(this.handle.fd))
   }
 
   private checkOpen(): void {
     if (this.closed) throw new ClosedError('the socket')
   }
 
-  private setOption(option: number, value: number): void {
-    check(this.handle.kernel.setDatagramOption(this.fd, option, value), 'setsockopt')
+  private set(option: number, value: number): void {
+    check(this.handle.kernel.setDatagramOption(this.handle.fd, option, value), 'setsockopt')
   }
 
   private setMembership(member: number, group: string, { interface: by, source }: GroupOptions): this {
@@ -254,7 +244,7 @@ export class DatagramSocket implements DatagramEnd<SocketAddress> {
     const sourceBytes = source === undefined ? undefined : this.encodeAddress('options.source', source)
     this.checkOpen()
     const index = by === undefined ? 0 : this.interfaceIndex(by)
-    check(this.handle.kernel.setMembership(this.fd, member, groupBytes, index, sourceBytes), 'setsockopt')
+    check(this.handle.kernel.setMembership(this.handle.fd, member, groupBytes, index, sourceBytes), 'setsockopt')
     return this
   }
 

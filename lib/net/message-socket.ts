@@ -10,15 +10,7 @@ import { Leaf } from '../task/leaf.js'
 import { op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { sleep } from '../time/sleep.js'
-import {
-  getOption,
-  setOption,
-  type SettableOptionName,
-  type SocketOptionInput,
-  type SocketOptionName,
-  type SocketOptionNumber,
-  type SocketOptionValue
-} from './socket-options.js'
+import { Socket } from './socket.js'
 import { receiveOne, type Limits, type UnixMessage } from './unix-message.js'
 import { asUnix } from './unix-path.js'
 
@@ -105,48 +97,21 @@ class SendMessage extends Leaf<boolean> {
 const FIRST_PAUSE_MS = 1
 const LONGEST_PAUSE_MS = 64
 
-export abstract class MessageSocket {
-  /** @internal */
-  readonly handle: Handle
+export abstract class MessageSocket extends Socket {
   private local: UnixAddress | undefined
 
   /** @internal Closes the fd if it cannot be prepared. */
   constructor(handle: Handle) {
-    this.handle = handle
+    super(handle)
     // An empty message and the end are both 0 bytes (Linux). With this, only a message has a stamp.
     const result = handle.kernel.markMessages(handle.fd)
     if (result < 0) handle.close()
     check(result, 'setsockopt')
   }
 
-  /** The file descriptor, -1 once it is closed. It stays this object's. */
-  get fd(): number {
-    this.handle.sole = false
-    return this.handle.fd
-  }
-
-  get closed(): boolean {
-    return this.handle.closed
-  }
-
   /** This side's address, whose path is empty if it has no name; undefined once closed, unless it was asked for before. */
   get localAddress(): UnixAddress | undefined {
     return (this.local ??= this.closed ? undefined : asUnix(this.handle.kernel.localAddress(this.handle.fd)))
-  }
-
-  /**
-   * The value of a socket option, by the name that the manual has (`'SO_RCVBUF'`), or its bytes by number. Errors:
-   * `ENOPROTOOPT` for one that this system does not know, other system errors; `ClosedError`, `ERR_INVALID_ARG_TYPE`,
-   * `ERR_INVALID_ARG_VALUE`.
-   */
-  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
-    return getOption(this.handle, option)
-  }
-
-  /** Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`. */
-  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
-    setOption(this.handle, option, value)
-    return this
   }
 
   /**

@@ -12,6 +12,7 @@ import type { DatagramEnd } from './datagram-end.js'
 import { datagramBytes } from './datagram-peer.js'
 import { ReceiveDatagram, type Datagram } from './receive-datagram.js'
 import { SendDatagram } from './send-datagram.js'
+import { Socket } from './socket.js'
 
 /** The system's largest: `sockaddr_storage`. */
 const ADDRESS_MAX = 128
@@ -27,27 +28,11 @@ export interface RawDatagramOptions {
   address?: Uint8Array | undefined
 }
 
-export class RawDatagramSocket implements DatagramEnd<Buffer> {
-  /** @internal */
-  readonly handle: Handle
+export class RawDatagramSocket extends Socket implements DatagramEnd<Buffer> {
   /** @internal What the system says of earlier datagrams is for its users to judge. */
   readonly connected = true
   /** @internal */
   readonly info = false
-
-  /** @internal Use `datagramSocket`. */
-  constructor(handle: Handle) {
-    this.handle = handle
-  }
-
-  /** The file descriptor, -1 once it is closed. It stays this object's. */
-  get fd(): number {
-    return this.handle.fd
-  }
-
-  get closed(): boolean {
-    return this.handle.closed
-  }
 
   /**
    * Waits for a datagram of up to 64 KiB. On cancel none has been received. Errors: `ClosedError`, `BusyError` (another task

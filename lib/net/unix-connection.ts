@@ -5,20 +5,11 @@ import { MAX_FDS_OF_MESSAGE, READABLE, READ_CLOSED, WRITABLE } from '../kernel/l
 import { BusyError, ClosedError } from '../io/errors.js'
 import type { ReadBuffer } from '../io/read-buffer.js'
 import { WOULD_BLOCK } from '../io/receive.js'
-import { Stream } from '../io/stream.js'
 import { Leaf } from '../task/leaf.js'
 import type { Op } from '../task/types.js'
 import { invalidValue } from '../task/validate.js'
-import {
-  getOption,
-  peerCredentials,
-  setOption,
-  type SettableOptionName,
-  type SocketOptionInput,
-  type SocketOptionName,
-  type SocketOptionNumber,
-  type SocketOptionValue
-} from './socket-options.js'
+import { peerCredentials } from './socket-options.js'
+import { SocketStream } from './socket-stream.js'
 import { asUnix } from './unix-path.js'
 import {
   fdsOf,
@@ -145,7 +136,7 @@ class ReceiveFds extends Leaf<UnixMessage | null> {
   }
 }
 
-export class UnixConnection extends Stream {
+export class UnixConnection extends SocketStream {
   private local: UnixAddress | undefined
   private remote: UnixAddress | undefined
 
@@ -205,20 +196,5 @@ export class UnixConnection extends Stream {
    */
   receiveFds(options: ReceiveOptions = {}): Op<UnixMessage | null> {
     return new ReceiveFds(this, limitsOf(options, MAX_FDS_OF_MESSAGE))
-  }
-
-  /**
-   * The value of a socket option, by the name that the manual has (`'SO_SNDBUF'`), or its bytes by number. Errors:
-   * `ENOPROTOOPT` for one that this system does not know, other system errors; `ClosedError`, `ERR_INVALID_ARG_TYPE`,
-   * `ERR_INVALID_ARG_VALUE`.
-   */
-  getOption<O extends SocketOptionName | SocketOptionNumber>(option: O): SocketOptionValue<O> {
-    return getOption(this.handle, option)
-  }
-
-  /** Sets a socket option: what its name says, or by number its bytes or an integer. Errors as for `getOption`. */
-  setOption<O extends SettableOptionName | SocketOptionNumber>(option: O, value: SocketOptionInput<O>): this {
-    setOption(this.handle, option, value)
-    return this
   }
 }
