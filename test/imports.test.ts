@@ -15,7 +15,8 @@ const TABLE: Record<string, readonly string[]> = {
   sync: ['task'],
   reactor: ['kernel'],
   runtime: ['task', 'time', 'reactor', 'kernel'],
-  io: ['runtime', 'sync'],
+  jobs: ['runtime', 'sync'],
+  io: ['jobs'],
   blocking: ['io'],
   net: ['io', 'blocking'],
   testing: ['net']

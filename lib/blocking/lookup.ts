@@ -5,7 +5,7 @@ import { immediate } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 import { LookupError } from './lookup-error.js'
-import { abandonOf, blockingCall, type BlockingOptions } from './pool.js'
+import { abandonOf, blockingCall, type BlockingOptions } from '../jobs/blocking-call.js'
 
 export interface LookupOptions extends BlockingOptions {
   /** 4 and 6 (or `'IPv4'`, `'IPv6'`) take addresses of that family only; 0, the default, takes both. */

@@ -10,6 +10,8 @@ import type { Runtime } from '../runtime/runtime.js'
 export interface Transfer {
   /** Whether splice(2) takes the fd without another pipe in between. */
   readonly isPipe?: boolean
+  /** Whether splice(2) does not take the fd at all. */
+  readonly copies?: boolean
   receive(fd: number, into: Uint8Array, offset: number, length: number): number
   send(fd: number, from: Uint8Array, offset: number, length: number): number
   sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number

@@ -33,7 +33,7 @@ class Move extends Leaf<number> {
   private held = 0
   /** What comes, comes in floods: the last read has filled the slab. */
   private flood = false
-  private splices = true
+  private splices: boolean
   /** It could go on, but has had its share of the turn. */
   private paused = false
 
@@ -42,6 +42,7 @@ class Move extends Leaf<number> {
     this.source = source
     this.target = target
     this.spare = SparePipe.of(source.handle.runtime)
+    this.splices = source.handle.transfer.copies !== true
   }
 
   protected override attempt(): boolean {

@@ -2,7 +2,7 @@
  * Reading from a stream socket what is there: into the caller's buffer, or into one that the library provides. What is
  * buffered already comes first. Reading what a protocol is made of is for `read.ts`.
  */
-import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, SystemError, type FilePaths } from '../kernel/errno.js'
 import { READABLE, READ_CLOSED } from '../kernel/layout.js'
 import { Leaf } from '../task/leaf.js'
 import { BusyError, ClosedError } from './errors.js'
@@ -16,6 +16,10 @@ export const WOULD_BLOCK = -1
 /** What both sides of a stream share about its end. */
 export interface StreamState {
   readonly handle: Handle
+  /** What it is called in an error; `connection` unless it is said. */
+  readonly noun?: string
+  /** Of a file: where it is, for an error. */
+  readonly where?: FilePaths | undefined
   /** What has come and has not been read; null until something has been left over. */
   readonly input: ReadBuffer | null
   /** The error that ended reading. Linux reports a reset once and a clean end ever after, so it is kept. */
@@ -61,16 +65,16 @@ export function concluded(stream: StreamState, received: number): number {
     if (error !== null) throw error
     return 0
   }
-  stream.readError = new SystemError(received, 'read')
+  stream.readError = new SystemError(received, 'read', stream.where)
   throw stream.readError
 }
 
 /** Throws what a reader must know before it does anything. `reader` is null for a call that does not wait. */
 export function checkReader(stream: StreamState, reader: Leaf<unknown> | null): void {
-  const { handle } = stream
+  const { handle, noun = 'connection' } = stream
   // First: a close that drains what is unread is a reader, too.
-  if (stream.closing || handle.closed) throw new ClosedError('the connection')
-  if (handle.reader !== null && handle.reader !== reader) throw new BusyError('reading from this connection')
+  if (stream.closing || handle.closed) throw new ClosedError(`the ${noun}`)
+  if (handle.reader !== null && handle.reader !== reader) throw new BusyError(`reading from this ${noun}`)
 }
 
 /** The wait that all kinds of read share. */

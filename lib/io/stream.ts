@@ -10,6 +10,7 @@ import { Close, free } from './close.js'
 import { ClosedError } from './errors.js'
 import type { Handle } from './handle.js'
 import { pipeTo } from './pipe-to.js'
+import { pipeToSink, Sink, type ChunkSource } from './sink.js'
 import {
   checkEncoding,
   checkLimit,
@@ -59,8 +60,10 @@ export interface PipeToOptions {
   signal?: AbortSignal | undefined
 }
 
-/** What `pipeTo` can write to: a connection, or the end of a pipe that is written to. */
-export type PipeTarget = Pick<Stream, 'fd' | 'closed' | 'bufferedBytes' | 'write' | 'tryWrite' | 'flush' | 'closeWrite'>
+/** What `pipeTo` can write to: a connection, the end of a pipe that is written to, or a file. */
+export type PipeTarget =
+  | Pick<Stream, 'fd' | 'closed' | 'bufferedBytes' | 'write' | 'tryWrite' | 'flush' | 'closeWrite'>
+  | Sink
 
 export class Stream implements WritableState, ReadableState {
   /** @internal */
@@ -319,14 +322,7 @@ export class Stream implements WritableState, ReadableState {
    * yield* all([client.pipeTo(server), server.pipeTo(client)])
    */
   pipeTo(target: PipeTarget, { end = true, signal }: PipeToOptions = {}): Op<number> {
-    if (!(target instanceof Stream)) throw invalidType('target', 'a connection or the writer of a pipe', target)
-    if (typeof end !== 'boolean') throw invalidType('options.end', 'a boolean', end)
-    if (signal !== undefined) checkSignal(signal)
-    const moving = (): Coroutine<number> => pipeTo(this, target, end)
-    if (signal === undefined) return op(moving)
-    return op(() => enterAbortable(function* () {
-      return yield* moving()
-    }, signal))
+    return pipe(this, target, end, signal)
   }
 
   /**
@@ -414,6 +410,21 @@ export class Stream implements WritableState, ReadableState {
   async [Symbol.asyncDispose](): Promise<void> {
     await dispose(this.close())
   }
+}
+
+/** `pipeTo` of any source: into another stream with as few copies as can be, into a sink chunk by chunk. */
+export function pipe(source: ReadableState & ChunkSource, target: PipeTarget, end: unknown, signal: AbortSignal | undefined): Op<number> {
+  const isSink = target instanceof Sink
+  if (!isSink && !(target instanceof Stream)) {
+    throw invalidType('target', 'a connection, the writer of a pipe or a file', target)
+  }
+  if (typeof end !== 'boolean') throw invalidType('options.end', 'a boolean', end)
+  if (signal !== undefined) checkSignal(signal)
+  const moving = (): Coroutine<number> => (isSink ? pipeToSink(source, target, end) : pipeTo(source, target, end))
+  if (signal === undefined) return op(moving)
+  return op(() => enterAbortable(function* () {
+    return yield* moving()
+  }, signal))
 }
 
 /** Never parked: a call that is no operation, and has to know whether one is. */

@@ -47,10 +47,19 @@ export const EHOSTDOWN = process.platform === 'linux' ? -112 : -64
 export const EEXIST = -errno.EEXIST
 export const ENOENT = -errno.ENOENT
 export const ETIMEDOUT = -errno.ETIMEDOUT
+export const ECHILD = -errno.ECHILD
+export const ESRCH = -errno.ESRCH
 
 /** What a kernel returns for the error of this name; undefined if the system has none. */
 export function errnoOf(name: string): number | undefined {
   return Object.hasOwn(errno, name) ? -errno[name as keyof typeof errno] : undefined
+}
+
+/** Of a call on files: where they are. */
+export interface FilePaths {
+  readonly path: string
+  /** Of a call that has a target, too. */
+  readonly dest?: string | undefined
 }
 
 /** A system call has failed. The same properties as Node's own system errors. */
@@ -63,25 +72,39 @@ export class SystemError extends Error {
   declare readonly address?: string
   declare readonly port?: number
 
-  constructor(errno: number, syscall: string, address?: AnyAddress) {
+  declare readonly path?: string
+  declare readonly dest?: string
+
+  constructor(errno: number, syscall: string, where?: AnyAddress | FilePaths) {
     const [code, text] = getSystemErrorMap().get(errno) ?? [`E${-errno}`, 'unknown error']
-    const where = address === undefined ? '' : ` ${addressText(address)}`
-    super(`${syscall} ${code}: ${text}${where}`)
+    super(messageOf(code, text, syscall, where))
     this.code = code
     this.errno = errno
     this.syscall = syscall
-    if (address?.family === 'Unix') {
-      this.address = address.path
-    } else if (address !== undefined) {
-      this.address = address.address
-      this.port = address.port
+    if (where === undefined) return
+    if (!('family' in where)) {
+      this.path = where.path
+      if (where.dest !== undefined) this.dest = where.dest
+    } else if (where.family === 'Unix') {
+      this.address = where.path
+    } else {
+      this.address = where.address
+      this.port = where.port
     }
   }
 }
 
+/** As Node words it: of a file, "ENOENT: no such file or directory, open '/nowhere'". */
+function messageOf(code: string, text: string, syscall: string, where: AnyAddress | FilePaths | undefined): string {
+  if (where === undefined) return `${syscall} ${code}: ${text}`
+  if ('family' in where) return `${syscall} ${code}: ${text} ${addressText(where)}`
+  const target = where.dest === undefined ? '' : ` -> '${where.dest}'`
+  return `${code}: ${text}, ${syscall} '${where.path}'${target}`
+}
+
 /** Gives back a result that is no error; throws `SystemError` for one that is. */
-export function check(result: number, syscall: string, address?: AnyAddress): number {
-  if (result < 0) throw new SystemError(result, syscall, address)
+export function check(result: number, syscall: string, where?: AnyAddress | FilePaths): number {
+  if (result < 0) throw new SystemError(result, syscall, where)
   return result
 }
 

@@ -42,14 +42,71 @@ export interface UnixAddress {
 
 export type AnyAddress = SocketAddress | UnixAddress
 
-/** A blocking call, for a thread of the pool to make. */
+/** A path as the system takes it: text as UTF-8, or bytes. */
+export type PathBytes = string | Uint8Array
+
+/**
+ * A blocking call, for a thread of the pool to make. `position` -1 is the file's own place, which moves. With `waits` the
+ * call is one that may wait for another task or process. Without it, opening what is no regular file has not happened and
+ * answers JOB_MAY_WAIT.
+ */
 export type Job =
   /** Result: FSTAT_NUMBERS numbers, see `takeResult`. */
   | { readonly kind: 'fstat'; readonly fd: number }
+  | { readonly kind: 'stat'; readonly path: PathBytes; readonly follow: boolean }
   /** By the system's resolver; `family` 0 is any, `flags` are `AI_*`. Result: an array of addresses, none twice. */
   | { readonly kind: 'lookup'; readonly host: string; readonly family: 0 | 4 | 6; readonly flags: number }
   /** The name of an address and of a port, or the number of what has none. Result: both, as strings. */
   | { readonly kind: 'reverse'; readonly address: string; readonly port: number }
+  /** Result: the fd, close-on-exec. */
+  | { readonly kind: 'open'; readonly path: PathBytes; readonly flags: number; readonly mode: number; readonly waits: boolean }
+  /** The fd is the job's own from here on, and is closed although the job is cancelled. */
+  | { readonly kind: 'close'; readonly fd: number }
+  /** At most JOB_MOST_BYTES, with one system call. Result: all in a Buffer, or, of `into`, how many found room. */
+  | { readonly kind: 'read'; readonly fd: number; readonly length: number; readonly position: number; readonly waits: boolean }
+  /** All chunks one after the other, of which a copy is made now, with one system call that may take fewer bytes. */
+  | { readonly kind: 'write'; readonly fd: number; readonly chunks: readonly Uint8Array[]; readonly position: number; readonly waits: boolean }
+  | { readonly kind: 'sync'; readonly fd: number; readonly dataOnly: boolean }
+  | { readonly kind: 'truncate'; readonly fd: number; readonly length: number }
+  | { readonly kind: 'truncatePath'; readonly path: PathBytes; readonly length: number }
+  | { readonly kind: 'rename'; readonly path: PathBytes; readonly to: PathBytes }
+  | { readonly kind: 'remove'; readonly path: PathBytes; readonly directory: boolean }
+  /** With `parents` what is missing on the way, too, and what is there already is no error. */
+  | { readonly kind: 'makeDirectory'; readonly path: PathBytes; readonly mode: number; readonly parents: boolean }
+  /** Result: a name and the bits of S_IFMT, in turn. */
+  | { readonly kind: 'readDirectory'; readonly path: PathBytes }
+  /** `how` is one of `Lock` in `layout.ts`. EAGAIN at once while another has the lock. */
+  | { readonly kind: 'lock'; readonly fd: number; readonly how: number }
+  /** Moves at most `length` bytes from one file's place to the other's: how many, 0 = the end. */
+  | { readonly kind: 'copy'; readonly from: number; readonly to: number; readonly length: number }
+  /** The first `most` bytes. Result: what of `FILE_CALLS` has failed, a Buffer, and an fd if there is more, or -1. */
+  | { readonly kind: 'readFile'; readonly path: PathBytes; readonly flags: number; readonly most: number; readonly waits: boolean }
+  /** Result: what of `FILE_CALLS` has failed. */
+  | {
+      readonly kind: 'writeFile'
+      readonly path: PathBytes
+      readonly flags: number
+      readonly mode: number
+      readonly chunks: readonly Uint8Array[]
+      readonly waits: boolean
+    }
+  /** Waits until a child has ended, and leaves it; `pid` 0 is any. Its number. */
+  | { readonly kind: 'waitProcess'; readonly pid: number }
+
+/** What to change of the pool, which is the process's, except for `queue`, which is this kernel's. -1 leaves it. */
+export interface JobLimits {
+  /** Jobs of each lane that run at a time: those that end by themselves, lookups, and those that wait for others. */
+  readonly files: number
+  readonly lookups: number
+  readonly waits: number
+  /** Milliseconds after which a thread without work ends. */
+  readonly idle: number
+  /** Jobs of this kernel that have not ended. */
+  readonly queue: number
+}
+
+/** A job of this kernel that has not ended: what it is, for how many milliseconds it has been running (-1: queued). */
+export type JobReport = readonly [what: string, milliseconds: number, abandoned: boolean]
 
 /** Who is on the other side of a Unix connection: as it was when they called `connect`, or `listen`. */
 export interface PeerCredentials {
@@ -129,8 +186,9 @@ export interface Kernel {
 
   /**
    * Has a thread make a blocking call. Its end is an event of `COMPLETED` for `(slot, generation)`, whose result is >= 0,
-   * `-errno`, or below -3000 an error of the resolver under libuv's number. Jobs that may hang for long, as lookups do,
-   * never take more than half of the threads. Gives the job's id; EAGAIN when too many of this kernel's have not ended.
+   * `-errno`, or below -3000 an error of the resolver under libuv's number. Lookups, jobs that wait for others, and the
+   * rest each have a limit of their own for how many run at a time. Gives the job's id; EAGAIN when too many of this
+   * kernel's have not ended.
    */
   submit(job: Job, slot: number, generation: number): number
   /**
@@ -139,7 +197,20 @@ export interface Kernel {
    */
   cancelJob(id: number, abandon: boolean): number
   /** What a job that has succeeded has found, once; numbers are written into `into`, which is given back then. */
-  takeResult(id: number, into?: Float64Array): unknown
+  takeResult(id: number, into?: Float64Array | readonly Uint8Array[]): unknown
+  configureJobs(limits: JobLimits): number
+  /** JOB_COUNTS integers, of the whole process: threads, idle ones; of each lane queued, running, and its limit. */
+  countJobs(into: Int32Array): number
+  listJobs(): readonly JobReport[]
+  /** Closes an fd that jobs may use: when the last one that runs has ended. */
+  closeAfterJobs(fd: number): number
+
+  // Processes ----------------------------------------------------------------------------------------------------
+
+  /** An fd that is readable when the process has ended; -ENOSYS where there is none. */
+  openProcess(pid: number): number
+  /** Whether a child has ended (0 = any): 0, or 1 and its number, its status or signal, and 1 if it was a signal. */
+  hasEnded(pid: number, reap: number, into: Int32Array): number
 
   // Clock and entropy --------------------------------------------------------------------------------------------
 

@@ -43,11 +43,41 @@ export const CONTROL_INTS = 4
 export const CONTROL_DISPATCHING = 0
 export const CONTROL_REQUESTED = 1
 
-/** Kinds of blocking jobs, and how many numbers a job of FSTAT finds. See `Kernel.submit`. */
-export const JOB_FSTAT = 0
-export const JOB_LOOKUP = 1
-export const JOB_REVERSE = 2
+/** Kinds of blocking jobs. See `Job` in `kernel.ts`. */
+export const JobKind = {
+  FSTAT: 0,
+  LOOKUP: 1,
+  REVERSE: 2,
+  OPEN: 3,
+  CLOSE: 4,
+  READ: 5,
+  WRITE: 6,
+  STAT: 7,
+  SYNC: 8,
+  TRUNCATE: 9,
+  TRUNCATE_PATH: 10,
+  RENAME: 11,
+  REMOVE: 12,
+  MAKE_DIRECTORY: 13,
+  READ_DIRECTORY: 14,
+  LOCK: 15,
+  COPY: 16,
+  READ_FILE: 17,
+  WRITE_FILE: 18,
+  WAIT_PROCESS: 19
+} as const
+/** How many numbers a job of FSTAT finds. */
 export const FSTAT_NUMBERS = 13
+/** A job that opens has not happened, because it may wait for whoever is at the other end: it wants `waits`. */
+export const JOB_MAY_WAIT = 1 << 30
+/** The most bytes that one job reads or writes. */
+export const JOB_MOST_BYTES = 1024 * 1024
+export const JOB_LANES = 3
+/** Numbers of `Kernel.countJobs`: 2, and 3 for each lane. */
+export const JOB_COUNTS = 11
+/** What of a job that makes several calls has failed. */
+export const FILE_CALLS = ['open', 'fstat', 'read', 'write', 'close'] as const
+export const Lock = { SHARED: 0, EXCLUSIVE: 1, UNLOCK: 2 } as const
 
 /** `how` of `Kernel.shutdown`. */
 export const SHUT_READ = 0
@@ -151,10 +181,15 @@ export const LAYOUT: Readonly<Record<string, number>> = {
   ERROR,
   CLOCK,
   COMPLETED,
-  JOB_FSTAT,
-  JOB_LOOKUP,
-  JOB_REVERSE,
   FSTAT_NUMBERS,
+  JOB_MAY_WAIT,
+  JOB_MOST_BYTES,
+  JOB_LANES,
+  JOB_COUNTS,
+  LOCK_SHARED: Lock.SHARED,
+  LOCK_EXCLUSIVE: Lock.EXCLUSIVE,
+  LOCK_UNLOCK: Lock.UNLOCK,
+  ...Object.fromEntries(Object.entries(JobKind).map(([name, value]) => [`JOB_${name}`, value])),
   EDGE,
   ONE_SHOT,
   CLOCK_SLOT,

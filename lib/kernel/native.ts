@@ -4,20 +4,21 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { EINVAL } from './errno.js'
 import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn } from './kernel.js'
 import {
   assertLayout,
   CONTROL_DISPATCHING,
   CONTROL_INTS,
   CONTROL_REQUESTED,
-  JOB_FSTAT,
-  JOB_LOOKUP,
-  JOB_REVERSE
+  JobKind
 } from './layout.js'
 
 /** An external value. */
 declare const driverHandle: unique symbol
 type DriverHandle = { readonly [driverHandle]: true } | null
+
+type JobArgument = number | string | boolean | Uint8Array | readonly Uint8Array[]
 
 /** One per `open`: poller, clock, and the handles in the host loop (`native/node/driver.h`). */
 interface Driver {
@@ -28,9 +29,12 @@ interface Driver {
   requestTurn(): void
   ref(): void
   unref(): void
-  submit(kind: number, slot: number, generation: number, ...args: (number | string)[]): number
+  submit(kind: number, slot: number, generation: number, ...args: JobArgument[]): number
   cancelJob(id: number, abandon: boolean): number
-  takeResult(id: number, into?: Float64Array): unknown
+  takeResult: Kernel['takeResult']
+  configureJobs(files: number, lookups: number, waits: number, idle: number, queue: number): number
+  countJobs: Kernel['countJobs']
+  listJobs: Kernel['listJobs']
   close(): void
 }
 
@@ -90,6 +94,9 @@ interface Addon {
   splice(from: number, to: number, length: number): number
   sendFile(to: number, file: number, offset: number, length: number): number
   closeOnExec: Kernel['closeOnExec']
+  closeAfterJobs: Kernel['closeAfterJobs']
+  openProcess: Kernel['openProcess']
+  hasEnded: Kernel['hasEnded']
 }
 
 function loadAddon(): Addon {
@@ -106,13 +113,50 @@ function loadAddon(): Addon {
 }
 
 function submit(driver: Driver, job: Job, slot: number, generation: number): number {
+  const put = (kind: number, ...args: JobArgument[]): number => driver.submit(kind, slot, generation, ...args)
   switch (job.kind) {
     case 'fstat':
-      return driver.submit(JOB_FSTAT, slot, generation, job.fd)
+      return driver.submit(JobKind.FSTAT, slot, generation, job.fd)
+    case 'read':
+      return driver.submit(JobKind.READ, slot, generation, job.fd, job.length, job.position, job.waits)
+    case 'write':
+      return driver.submit(JobKind.WRITE, slot, generation, job.fd, job.chunks, job.position, job.waits)
     case 'lookup':
-      return driver.submit(JOB_LOOKUP, slot, generation, job.host, job.family, job.flags)
+      return put(JobKind.LOOKUP, job.host, job.family, job.flags)
     case 'reverse':
-      return driver.submit(JOB_REVERSE, slot, generation, job.address, job.port)
+      return put(JobKind.REVERSE, job.address, job.port)
+    case 'open':
+      return put(JobKind.OPEN, job.path, job.flags, job.mode, job.waits)
+    case 'close':
+      return put(JobKind.CLOSE, job.fd)
+    case 'stat':
+      return put(JobKind.STAT, job.path, job.follow)
+    case 'sync':
+      return put(JobKind.SYNC, job.fd, job.dataOnly)
+    case 'truncate':
+      return put(JobKind.TRUNCATE, job.fd, job.length)
+    case 'truncatePath':
+      return put(JobKind.TRUNCATE_PATH, job.path, job.length)
+    case 'rename':
+      return put(JobKind.RENAME, job.path, job.to)
+    case 'remove':
+      return put(JobKind.REMOVE, job.path, job.directory)
+    case 'makeDirectory':
+      return put(JobKind.MAKE_DIRECTORY, job.path, job.mode, job.parents)
+    case 'readDirectory':
+      return put(JobKind.READ_DIRECTORY, job.path)
+    case 'lock':
+      return put(JobKind.LOCK, job.fd, job.how)
+    case 'copy':
+      return put(JobKind.COPY, job.from, job.to, job.length)
+    case 'readFile':
+      return put(JobKind.READ_FILE, job.path, job.flags, job.most, job.waits)
+    case 'writeFile':
+      return put(JobKind.WRITE_FILE, job.path, job.flags, job.mode, job.chunks, job.waits)
+    case 'waitProcess':
+      return put(JobKind.WAIT_PROCESS, job.pid)
+    default:
+      return EINVAL
   }
 }
 
@@ -166,6 +210,12 @@ export function nativeKernel(): Kernel {
     submit: (job, slot, generation) => submit(opened(), job, slot, generation),
     cancelJob: (id, abandon) => opened().cancelJob(id, abandon),
     takeResult: (id, into) => opened().takeResult(id, into),
+    configureJobs: ({ files, lookups, waits, idle, queue }) => opened().configureJobs(files, lookups, waits, idle, queue),
+    countJobs: (into) => opened().countJobs(into),
+    listJobs: () => opened().listJobs(),
+    closeAfterJobs: addon.closeAfterJobs,
+    openProcess: addon.openProcess,
+    hasEnded: addon.hasEnded,
     now: addon.now,
     entropy: addon.entropy,
     socket: addon.socket,

@@ -1,6 +1,6 @@
 /** The blocking jobs of the memory kernel: names from a table, and as many threads as a test wants. */
 import { EOPNOTSUPP } from '../kernel/errno.js'
-import type { Job } from '../kernel/kernel.js'
+import type { Job, JobLimits, JobReport } from '../kernel/kernel.js'
 import type { Agenda } from './agenda.js'
 
 /** What a resolver answers. */
@@ -22,6 +22,9 @@ interface Entry {
   readonly slot: number
   readonly generation: number
   found: unknown
+  /** -1 while it is queued. */
+  begun: number
+  ended: boolean
 }
 
 /** One that has ended. */
@@ -36,7 +39,8 @@ const ERRORS = { EAI_AGAIN: -3001, EAI_FAIL: -3004 }
 
 export class MemoryJobs {
   private readonly names: MemoryNames
-  private readonly threads: number
+  /** How many run at a time, of each lane: files, lookups, and what waits for others. */
+  private readonly limits: [number, number, number]
   private readonly agenda: Agenda
   private readonly now: () => number
   /** Called when there is something in `ended`. */
@@ -44,16 +48,14 @@ export class MemoryJobs {
   /** Queued, running, or ended with a result that was not taken. */
   private readonly entries = new Map<number, Entry>()
   private readonly queue: Entry[] = []
-  private running = 0
-  /** Those of `running` that are lookups. */
-  private slow = 0
+  private readonly running: [number, number, number] = [0, 0, 0]
   private lastId = 0
   /** To be reported in the next turn. */
   readonly ended: Ended[] = []
 
   constructor(names: MemoryNames, threads: number, agenda: Agenda, now: () => number, wake: () => void) {
     this.names = names
-    this.threads = threads
+    this.limits = [threads, Math.max(threads / 2, 1), Infinity]
     this.agenda = agenda
     this.now = now
     this.wake = wake
@@ -65,7 +67,7 @@ export class MemoryJobs {
   }
 
   submit(job: Job, slot: number, generation: number): number {
-    const entry: Entry = { id: ++this.lastId, job, slot, generation, found: undefined }
+    const entry: Entry = { id: ++this.lastId, job, slot, generation, found: undefined, begun: -1, ended: false }
     this.entries.set(entry.id, entry)
     this.queue.push(entry)
     this.begin()
@@ -90,23 +92,43 @@ export class MemoryJobs {
     return found
   }
 
+  configure({ files, lookups, waits }: JobLimits): void {
+    for (const [lane, limit] of [files, lookups, waits].entries()) if (limit > 0) this.limits[lane as Lane] = limit
+    this.begin()
+  }
+
+  counts(into: Int32Array): void {
+    into.fill(0)
+    for (const lane of LANES) {
+      const queued = this.queue.filter(({ job }) => laneOf(job) === lane).length
+      into.set([queued, this.running[lane], Math.min(this.limits[lane], 0x7fff_ffff)], 2 + 3 * lane)
+    }
+    into[0] = this.running[0] + this.running[1] + this.running[2]
+  }
+
+  list(): JobReport[] {
+    return [...this.entries.values()].flatMap((entry) => {
+      if (entry.ended) return []
+      return [[entry.job.kind, entry.begun < 0 ? -1 : this.now() - entry.begun, false] as const]
+    })
+  }
+
   private begin(): void {
-    while (this.running < this.threads) {
-      // The kernel's rule: lookups never take more than half of the threads.
-      const slowRoom = this.slow < Math.max(this.threads / 2, 1)
-      const at = this.queue.findIndex(({ job }) => slowRoom || !isSlow(job))
+    for (;;) {
+      // The kernel's rule: no job waits for one of another lane.
+      const at = this.queue.findIndex(({ job }) => this.running[laneOf(job)] < this.limits[laneOf(job)])
       if (at < 0) return
       const [entry] = this.queue.splice(at, 1) as [Entry]
       const { result, found, delay } = this.call(entry.job)
-      this.running++
-      if (isSlow(entry.job)) this.slow++
+      entry.begun = this.now()
+      this.running[laneOf(entry.job)]++
       this.agenda.add(this.now() + delay, () => this.finish(entry, result, found))
     }
   }
 
   private finish(entry: Entry, result: number, found: unknown): void {
-    this.running--
-    if (isSlow(entry.job)) this.slow--
+    this.running[laneOf(entry.job)]--
+    entry.ended = true
     this.begin()
     if (this.entries.get(entry.id) !== entry) return
     entry.found = found
@@ -116,11 +138,11 @@ export class MemoryJobs {
   }
 
   private call(job: Job): { result: number; found?: unknown; delay: number } {
-    if (job.kind === 'fstat') return { result: EOPNOTSUPP, delay: 0 }
     if (job.kind === 'reverse') {
       const [name = job.address] = Object.keys(this.names).filter((each) => this.named(each).addresses?.includes(job.address))
       return { result: 0, found: [name, String(job.port)], delay: 0 }
     }
+    if (job.kind !== 'lookup') return { result: EOPNOTSUPP, delay: 0 }
     const { addresses = [], delay = 0, error } = this.named(job.host)
     if (error !== undefined) return { result: ERRORS[error], delay }
     const found = addresses.filter((each) => job.family === 0 || each.includes(':') === (job.family === 6))
@@ -133,8 +155,13 @@ export class MemoryJobs {
   }
 }
 
-function isSlow({ kind }: Job): boolean {
-  return kind !== 'fstat'
+type Lane = 0 | 1 | 2
+
+const LANES = [0, 1, 2] as const
+
+function laneOf(job: Job): Lane {
+  if (job.kind === 'lookup' || job.kind === 'reverse') return 1
+  return job.kind === 'waitProcess' || ('waits' in job && job.waits) ? 2 : 0
 }
 
 function isList(known: readonly string[] | MemoryName): known is readonly string[] {

@@ -9,6 +9,7 @@ import {
   EAFNOSUPPORT,
   EAGAIN,
   EBADF,
+  ECHILD,
   ECONNREFUSED,
   EEXIST,
   EHOSTUNREACH,
@@ -27,6 +28,8 @@ import type {
   AnyAddress,
   FdDescription,
   Job,
+  JobLimits,
+  JobReport,
   Kernel,
   OptionTables,
   PeerCredentials,
@@ -68,7 +71,7 @@ export interface MemoryKernelOptions {
   seed?: number | undefined
   /** What lookups find; what is not there is ENOTFOUND. */
   names?: MemoryNames | undefined
-  /** Blocking jobs that run at a time; no limit by default. */
+  /** Blocking calls that run at a time, and half as many lookups, at least one; no limit by default. */
   threads?: number | undefined
   /** Addresses that do not answer at once. */
   network?: Readonly<Record<string, MemoryRoute>> | undefined
@@ -272,6 +275,33 @@ export class MemoryKernel implements Kernel {
 
   takeResult(id: number): unknown {
     return this.jobs.take(id)
+  }
+
+  configureJobs(limits: JobLimits): number {
+    this.jobs.configure(limits)
+    return 0
+  }
+
+  countJobs(into: Int32Array): number {
+    this.jobs.counts(into)
+    return 0
+  }
+
+  listJobs(): readonly JobReport[] {
+    return this.jobs.list()
+  }
+
+  closeAfterJobs(fd: number): number {
+    return this.closeFd(fd)
+  }
+
+  openProcess(): number {
+    return ENOSYS
+  }
+
+  /** There is no process but this one. */
+  hasEnded(): number {
+    return ECHILD
   }
 
   socket(family: SocketFamily, type: SocketType = 'stream'): number {

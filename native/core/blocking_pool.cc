@@ -2,10 +2,12 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "clock.h"
 #include "outbox.h"
 #include "thread_name.h"
 
@@ -24,86 +26,122 @@ BlockingPool& BlockingPool::OfProcess() {
   return *pool;
 }
 
-BlockingPool::BlockingPool(Options options)
-    : options_(options), slow_threads_(std::max(options.threads / 2, 1)) {}
+BlockingPool::BlockingPool(Options options) : options_(options) {}
 
 BlockingPool::~BlockingPool() {
   std::unique_lock<std::mutex> lock(mutex_);
   stopping_ = true;
-  work_.notify_all();
+  for (Seat* seat : waiting_) seat->woken.notify_one();
   ended_.wait(lock, [this] { return threads_ == 0; });
-  for (Queue& queue : queues_) {
+  for (List& queue : queued_) {
     while (queue.first != nullptr) {
       std::unique_ptr<Job> job(queue.first);
-      Unlink(job.get());
+      Unlink(queue, job.get());
     }
   }
 }
 
 Status BlockingPool::Submit(std::unique_ptr<Job> job) {
   std::unique_lock<std::mutex> lock(mutex_);
-  Append(job.get());
-  const bool notify = Rouse();
+  job->ticket_ = next_ticket_++;
+  job->queued_ = true;
+  Append(QueueOf(*job), job.get());
+  Seat* const called = Rouse();
   if (threads_ == 0) {
-    Unlink(job.get());
+    Unlink(QueueOf(*job), job.get());
     return Status::Errno(EAGAIN);
   }
   job.release();
   lock.unlock();
-  if (notify) work_.notify_one();
+  if (called != nullptr) called->woken.notify_one();
   return Status::Ok();
 }
 
 std::unique_ptr<Job> BlockingPool::Withdraw(Job* job) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!job->queued_) return nullptr;
-  Unlink(job);
+  Unlink(QueueOf(*job), job);
+  job->queued_ = false;
   return std::unique_ptr<Job>(job);
 }
 
-int BlockingPool::threads() const {
+int64_t BlockingPool::Begun(const Job& job) const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return threads_;
+  return job.begun_;
 }
 
-void BlockingPool::Append(Job* job) {
-  Queue& queue = QueueOf(*job);
-  job->ticket_ = next_ticket_++;
-  job->queued_ = true;
-  job->previous_ = queue.last;
-  (queue.last == nullptr ? queue.first : queue.last->next_) = job;
-  queue.last = job;
+Status BlockingPool::Close(int fd) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const std::unique_ptr<Seat>& seat : seats_) {
+      if (seat->fds[0] != fd && seat->fds[1] != fd) continue;
+      seat->orphans.push_back(fd);
+      return Status::Ok();
+    }
+  }
+  // Not Call: the fd is gone, whatever close says.
+  if (close(fd) == 0 || errno == EINTR) return Status::Ok();
+  return Status::Errno(errno);
 }
 
-void BlockingPool::Unlink(Job* job) {
-  Queue& queue = QueueOf(*job);
-  (job->previous_ == nullptr ? queue.first : job->previous_->next_) = job->next_;
-  (job->next_ == nullptr ? queue.last : job->next_->previous_) = job->previous_;
+void BlockingPool::Configure(const Options& options) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  options_ = options;
+  Seat* const called = Rouse();
+  lock.unlock();
+  if (called != nullptr) called->woken.notify_one();
+}
+
+BlockingPool::Options BlockingPool::options() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return options_;
+}
+
+BlockingPool::Counts BlockingPool::counts() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Counts counts;
+  counts.threads = threads_;
+  counts.idle = static_cast<int>(waiting_.size());
+  for (size_t lane = 0; lane < kLanes; lane++) counts.queued[lane] = queued_[lane].size;
+  counts.running = running_;
+  return counts;
+}
+
+void BlockingPool::Append(List& list, Job* job) {
+  job->previous_ = list.last;
+  (list.last == nullptr ? list.first : list.last->next_) = job;
+  list.last = job;
+  list.size++;
+}
+
+void BlockingPool::Unlink(List& list, Job* job) {
+  (job->previous_ == nullptr ? list.first : job->previous_->next_) = job->next_;
+  (job->next_ == nullptr ? list.last : job->next_->previous_) = job->previous_;
   job->previous_ = job->next_ = nullptr;
-  job->queued_ = false;
+  list.size--;
 }
 
 Job* BlockingPool::First() const {
-  Job* ordinary = queues_[static_cast<size_t>(Lane::kOrdinary)].first;
-  const Queue& slow = queues_[static_cast<size_t>(Lane::kSlow)];
-  if (slow.first == nullptr || slow.running >= slow_threads_) return ordinary;
-  return ordinary == nullptr || slow.first->ticket_ < ordinary->ticket_ ? slow.first : ordinary;
-}
-
-bool BlockingPool::Rouse() {
-  if (coming_ > 0 || First() == nullptr) return false;
-  if (waiting_ > 0) {
-    coming_++;
-    return true;
+  Job* first = nullptr;
+  for (size_t lane = 0; lane < kLanes; lane++) {
+    Job* const candidate = queued_[lane].first;
+    if (candidate == nullptr || running_[lane] >= options_.limits[lane]) continue;
+    if (first == nullptr || candidate->ticket_ < first->ticket_) first = candidate;
   }
-  if (threads_ < options_.threads && StartThread()) coming_++;
-  return false;
+  return first;
 }
 
-void BlockingPool::Arrived() {
-  // One that comes by itself, for a wake that was meant for another or for none, counts, too: at
-  // worst somebody is woken in vain. Never may it be thought that somebody comes when nobody does.
-  if (coming_ > 0) coming_--;
+BlockingPool::Seat* BlockingPool::Rouse() {
+  if (coming_ > 0 || First() == nullptr) return nullptr;
+  if (waiting_.empty()) {
+    if (StartThread()) coming_++;
+    return nullptr;
+  }
+  Seat* const seat = waiting_.back();
+  waiting_.pop_back();
+  seat->called = true;
+  coming_++;
+  return seat;
 }
 
 bool BlockingPool::StartThread() {
@@ -130,31 +168,71 @@ void* BlockingPool::Thread(void* pool) {
   return nullptr;
 }
 
+void BlockingPool::Begin(Job* job, Seat* seat) {
+  Unlink(QueueOf(*job), job);
+  job->queued_ = false;
+  job->begun_ = MonotonicNanoseconds();
+  seat->fds = job->fds();
+  running_[static_cast<size_t>(job->lane())]++;
+}
+
+void BlockingPool::End(Lane lane, Seat* seat) {
+  running_[static_cast<size_t>(lane)]--;
+  seat->fds = {-1, -1};
+}
+
+bool BlockingPool::AwaitWork(std::unique_lock<std::mutex>& lock, Seat* seat) {
+  waiting_.push_back(seat);
+  const auto until = std::chrono::steady_clock::now() + options_.idle;
+  while (!seat->called && !stopping_) {
+    if (seat->woken.wait_until(lock, until) == std::cv_status::timeout && !seat->called) break;
+  }
+  if (seat->called) {
+    seat->called = false;
+    coming_--;
+    return true;
+  }
+  waiting_.erase(std::find(waiting_.begin(), waiting_.end(), seat));
+  return First() != nullptr;
+}
+
+void BlockingPool::CloseOrphans(std::unique_lock<std::mutex>& lock, Seat* seat) {
+  const std::vector<int> orphans = std::move(seat->orphans);
+  seat->orphans.clear();
+  lock.unlock();
+  // Another job that runs may use one, too.
+  for (const int fd : orphans) Close(fd);
+  lock.lock();
+}
+
 void BlockingPool::Work() {
   std::unique_lock<std::mutex> lock(mutex_);
   NameThread(next_name_++);
-  Arrived();
+  if (spare_seats_.empty()) {
+    seats_.push_back(std::make_unique<Seat>());
+    spare_seats_.push_back(seats_.back().get());
+  }
+  Seat* const seat = spare_seats_.back();
+  spare_seats_.pop_back();
+  coming_--;
   while (!stopping_) {
     std::unique_ptr<Job> job(First());
     if (job == nullptr) {
-      waiting_++;
-      const std::cv_status woken = work_.wait_for(lock, options_.idle);
-      waiting_--;
-      Arrived();
-      if (woken == std::cv_status::timeout && First() == nullptr) break;
+      if (!AwaitWork(lock, seat)) break;
       continue;
     }
-    Queue& queue = QueueOf(*job);
-    Unlink(job.get());
-    queue.running++;
-    const bool notify = Rouse();
+    Begin(job.get(), seat);
+    Seat* const called = Rouse();
     lock.unlock();
-    if (notify) work_.notify_one();
+    if (called != nullptr) called->woken.notify_one();
+    const Lane lane = job->lane();
     const int32_t result = job->Run();
     Outbox::Deliver(std::move(job), result);
     lock.lock();
-    queue.running--;
+    End(lane, seat);
+    if (!seat->orphans.empty()) CloseOrphans(lock, seat);
   }
+  spare_seats_.push_back(seat);
   threads_--;
   // With the mutex held: after that the pool may be gone.
   if (threads_ == 0) ended_.notify_all();

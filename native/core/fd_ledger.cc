@@ -1,6 +1,6 @@
 #include "fd_ledger.h"
 
-#include <unistd.h>
+#include "blocking_pool.h"
 
 namespace coreactor {
 namespace {
@@ -16,7 +16,7 @@ FdLedger::~FdLedger() {
   for (size_t word = 0; word < words_.size(); word++) {
     for (size_t bit = 0; words_[word] != 0 && bit < kBits; bit++) {
       const int fd = static_cast<int>(word * kBits + bit);
-      if (Has(fd)) close(fd);
+      if (Has(fd)) BlockingPool::OfProcess().Close(fd);
     }
   }
 }

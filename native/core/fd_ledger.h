@@ -14,7 +14,7 @@ class FdLedger {
   FdLedger() = default;
   FdLedger(const FdLedger&) = delete;
   FdLedger& operator=(const FdLedger&) = delete;
-  // Closes what is left.
+  // Closes what is left; what a job uses that still runs, when that has ended.
   ~FdLedger();
 
   void Opened(int fd);

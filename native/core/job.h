@@ -1,8 +1,10 @@
 // A blocking call, on its way from an environment to a thread of the pool and back.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "event.h"
 
@@ -10,10 +12,20 @@ namespace coreactor {
 
 class Outbox;
 
-// Jobs that may hang for long, as looking a name up does, have a lane of their own, which never
-// takes all threads.
-enum class Lane : uint32_t { kOrdinary = 0, kSlow = 1 };
-constexpr int kLanes = 2;
+// Each lane has a limit of its own for how many of its jobs run at a time, so that no job waits for
+// one of another lane: whatever hangs, hangs among its like.
+enum class Lane : uint32_t {
+  // Ends by itself and waits for no other job: disks, and what others submit.
+  kOrdinary = 0,
+  // May hang for as long as somebody's servers do: looking a name up.
+  kLookup = 1,
+  // Waits for what another task or process does, which may need a job for that: opening a FIFO,
+  // waiting for a process, reading from a device.
+  kWaiting = 2,
+};
+constexpr size_t kLanes = 3;
+using PerLane = std::array<int, kLanes>;
+using FdsInUse = std::array<int, 2>;
 
 // Owned by one side at a time: by the pool from Submit until its end, then by the outbox. Its
 // memory is its own: a thread touches nothing of any environment. Destroying it frees what it has
@@ -30,6 +42,10 @@ class Job {
   // Whether there is more to it than the number that Run returned: then it is kept until its
   // result is taken.
   virtual bool has_result() const { return false; }
+  // The fds that Run makes calls on and that are not its own; -1: none.
+  virtual FdsInUse fds() const { return {-1, -1}; }
+  // The call and what it is made on, for a report: `open /etc/hosts`. From any thread.
+  virtual std::string what() const { return "job"; }
 
   Lane lane() const { return lane_; }
   // What it is to whoever made it.
@@ -47,11 +63,13 @@ class Job {
   Token token_{};
   std::shared_ptr<Outbox> outbox_;
   int32_t result_ = 0;
-  // The pool's: when it came, and its neighbours while it is queued.
+  // The pool's, with its mutex held: when it came, and its neighbours while it is queued.
   uint64_t ticket_ = 0;
   Job* previous_ = nullptr;
   Job* next_ = nullptr;
   bool queued_ = false;
+  // MonotonicNanoseconds: when it was begun; 0 while it is queued.
+  int64_t begun_ = 0;
 };
 
 }  // namespace coreactor

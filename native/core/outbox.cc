@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "clock.h"
+
 namespace coreactor {
 
 std::shared_ptr<Outbox> Outbox::Create(BlockingPool& pool, Waker waker) {
@@ -9,7 +11,7 @@ std::shared_ptr<Outbox> Outbox::Create(BlockingPool& pool, Waker waker) {
 }
 
 Result<uint32_t> Outbox::Submit(std::unique_ptr<Job> job, Token token) {
-  if (size() >= kMostJobs) return Status::Errno(EAGAIN);
+  if (size() >= most_jobs_) return Status::Errno(EAGAIN);
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(entries_.size()));
     entries_.emplace_back();
@@ -86,6 +88,17 @@ std::unique_ptr<Job> Outbox::Take(uint32_t id) {
   std::unique_ptr<Job> job = std::move(entry->finished);
   Free(id);
   return job;
+}
+
+std::vector<Outbox::Report> Outbox::Reports() const {
+  std::vector<Report> reports;
+  const int64_t now = MonotonicNanoseconds();
+  for (const Entry& entry : entries_) {
+    if (entry.job == nullptr || entry.finished != nullptr) continue;
+    const int64_t begun = pool_.Begun(*entry.job);
+    reports.push_back({entry.job->what(), begun == 0 ? -1 : now - begun, entry.abandoned});
+  }
+  return reports;
 }
 
 void Outbox::Close() {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,9 +22,16 @@ namespace coreactor {
 // Everything but Deliver is called in the environment's own thread.
 class Outbox : public std::enable_shared_from_this<Outbox> {
  public:
-  // Jobs of one environment that have been submitted and not reported. More than a pool has
-  // threads: so while there are so many, some are queued, and an end is sure to come.
+  // Jobs of one environment that have been submitted and not reported, at most, unless it is said.
   static constexpr size_t kMostJobs = 4096;
+
+  // A job that has not been reported.
+  struct Report {
+    std::string what;
+    // How long it has been running; -1 while it is queued.
+    int64_t nanoseconds;
+    bool abandoned;
+  };
 
   // `waker` is used when a job has ended.
   static std::shared_ptr<Outbox> Create(BlockingPool& pool, Waker waker);
@@ -49,6 +57,11 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
 
   // A job has ended: in a thread of the pool.
   static void Deliver(std::unique_ptr<Job> job, int32_t result);
+
+  // As many jobs from now on; what is more already stays.
+  void set_most_jobs(size_t most) { most_jobs_ = most; }
+  // Those that are queued or run.
+  std::vector<Report> Reports() const;
 
   // Jobs that are queued, run, or wait to be taken.
   size_t size() const { return entries_.size() - free_.size(); }
@@ -76,6 +89,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
 
   BlockingPool& pool_;
   const Waker waker_;
+  size_t most_jobs_ = kMostJobs;
   // Indexed by id.
   std::vector<Entry> entries_;
   std::vector<uint32_t> free_;

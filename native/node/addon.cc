@@ -3,6 +3,8 @@
 
 #include "../core/datagram.h"
 #include "../core/event.h"
+#include "../core/jobs/file.h"
+#include "../core/jobs/path.h"
 #include "../core/socket.h"
 #include "../core/unix_message.h"
 #include "datagram_bindings.h"
@@ -12,6 +14,7 @@
 #include "inherited_fd_bindings.h"
 #include "job_bindings.h"
 #include "option_bindings.h"
+#include "process_bindings.h"
 #include "socket_bindings.h"
 #include "transfer_bindings.h"
 #include "unix_bindings.h"
@@ -38,9 +41,34 @@ Napi::Object Layout(Napi::Env env) {
   set("ERROR", kError);
   set("CLOCK", kClock);
   set("COMPLETED", kCompleted);
-  set("JOB_FSTAT", static_cast<uint32_t>(JobKind::kFstat));
-  set("JOB_LOOKUP", static_cast<uint32_t>(JobKind::kLookup));
-  set("JOB_REVERSE", static_cast<uint32_t>(JobKind::kReverse));
+  const auto job = [&](const char* name, JobKind kind) { set(name, static_cast<uint32_t>(kind)); };
+  job("JOB_FSTAT", JobKind::kFstat);
+  job("JOB_LOOKUP", JobKind::kLookup);
+  job("JOB_REVERSE", JobKind::kReverse);
+  job("JOB_OPEN", JobKind::kOpen);
+  job("JOB_CLOSE", JobKind::kClose);
+  job("JOB_READ", JobKind::kRead);
+  job("JOB_WRITE", JobKind::kWrite);
+  job("JOB_STAT", JobKind::kStat);
+  job("JOB_SYNC", JobKind::kSync);
+  job("JOB_TRUNCATE", JobKind::kTruncate);
+  job("JOB_TRUNCATE_PATH", JobKind::kTruncatePath);
+  job("JOB_RENAME", JobKind::kRename);
+  job("JOB_REMOVE", JobKind::kRemove);
+  job("JOB_MAKE_DIRECTORY", JobKind::kMakeDirectory);
+  job("JOB_READ_DIRECTORY", JobKind::kReadDirectory);
+  job("JOB_LOCK", JobKind::kLock);
+  job("JOB_COPY", JobKind::kCopy);
+  job("JOB_READ_FILE", JobKind::kReadFile);
+  job("JOB_WRITE_FILE", JobKind::kWriteFile);
+  job("JOB_WAIT_PROCESS", JobKind::kWaitProcess);
+  set("JOB_MAY_WAIT", kMayWait);
+  set("JOB_MOST_BYTES", kMostBytes);
+  set("JOB_LANES", kLanes);
+  set("JOB_COUNTS", kJobCounts);
+  set("LOCK_SHARED", static_cast<uint32_t>(LockJob::How::kShared));
+  set("LOCK_EXCLUSIVE", static_cast<uint32_t>(LockJob::How::kExclusive));
+  set("LOCK_UNLOCK", static_cast<uint32_t>(LockJob::How::kUnlock));
   set("FSTAT_NUMBERS", kFstatNumbers);
   set("EDGE", static_cast<uint32_t>(Mode::kEdge));
   set("ONE_SHOT", static_cast<uint32_t>(Mode::kOneShot));
@@ -125,6 +153,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineTransferFunctions(env, exports);
   DefineInheritedFdFunctions(env, exports);
   DefineDatagramFunctions(env, exports);
+  DefineProcessFunctions(env, exports);
   return exports;
 }
 

@@ -84,6 +84,9 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
                            InstanceMethod<&DriverBinding::OnOutbox<SubmitJob>>("submit"),
                            InstanceMethod<&DriverBinding::OnOutbox<CancelJob>>("cancelJob"),
                            InstanceMethod<&DriverBinding::OnOutbox<TakeResult>>("takeResult"),
+                           InstanceMethod<&DriverBinding::OnOutbox<ConfigureJobs>>("configureJobs"),
+                           InstanceMethod<&DriverBinding::OnOutbox<CountJobs>>("countJobs"),
+                           InstanceMethod<&DriverBinding::OnOutbox<ListJobs>>("listJobs"),
                            InstanceMethod<&DriverBinding::Close>("close"),
                        });
   }

@@ -2,20 +2,19 @@
 
 #include <netdb.h>
 
+#include <iterator>
 #include <utility>
 
 #include "../core/jobs/file.h"
 #include "../core/jobs/lookup.h"
 #include "../core/jobs/reverse.h"
 #include "args.h"
+#include "file_job_bindings.h"
 
 namespace coreactor {
 namespace {
 
-using MadeJob = Result<std::unique_ptr<Job>>;
-
-// The arguments of a job's own follow its kind, slot and generation.
-constexpr size_t kFirst = 3;
+constexpr size_t kFirst = kFirstJobArgument;
 
 MadeJob Invalid() { return Status::Errno(EINVAL); }
 
@@ -32,31 +31,8 @@ MadeJob MakeFstat(const Napi::CallbackInfo& info) {
   return std::unique_ptr<Job>(new FstatJob(Fd(info.Env(), info[kFirst])));
 }
 
-double Milliseconds(const timespec& time) {
-  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
-}
-
 napi_value FstatResult(const Napi::CallbackInfo& info, Job& job) {
-  napi_typedarray_type type = napi_int8_array;
-  size_t length = 0;
-  void* memory = nullptr;
-  if (napi_get_typedarray_info(info.Env(), info[1], &type, &length, &memory, nullptr, nullptr) !=
-          napi_ok ||
-      type != napi_float64_array || length < kFstatNumbers || memory == nullptr) {
-    return info.Env().Undefined();
-  }
-  const struct stat& status = static_cast<FstatJob&>(job).status();
-  const double numbers[kFstatNumbers] = {
-      static_cast<double>(status.st_dev),     static_cast<double>(status.st_mode),
-      static_cast<double>(status.st_nlink),   static_cast<double>(status.st_uid),
-      static_cast<double>(status.st_gid),     static_cast<double>(status.st_rdev),
-      static_cast<double>(status.st_blksize), static_cast<double>(status.st_ino),
-      static_cast<double>(status.st_size),    static_cast<double>(status.st_blocks),
-      Milliseconds(status.st_atim),           Milliseconds(status.st_mtim),
-      Milliseconds(status.st_ctim),
-  };
-  std::memcpy(memory, numbers, sizeof(numbers));
-  return info[1];
+  return StatusInto(info, static_cast<FstatJob&>(job).status());
 }
 
 // lookup -----------------------------------------------------------------------------------------
@@ -97,36 +73,32 @@ napi_value ReverseResult(const Napi::CallbackInfo& info, Job& job) {
 
 // ------------------------------------------------------------------------------------------------
 
-struct Kind {
-  // EINVAL for arguments that are none.
-  MadeJob (*make)(const Napi::CallbackInfo& info);
-  napi_value (*result)(const Napi::CallbackInfo& info, Job& job);
-};
-
-// Indexed by JobKind.
-constexpr Kind kKinds[kJobKinds] = {
+// Indexed by JobKind, up to kOpen.
+constexpr JobBinding kFirstJobs[] = {
     {MakeFstat, FstatResult},
     {MakeLookup, LookupResult},
     {MakeReverse, ReverseResult},
 };
+constexpr auto kFirstFileJob = static_cast<uint32_t>(JobKind::kOpen);
+static_assert(std::size(kFirstJobs) == kFirstFileJob);
+static_assert(std::size(kFileJobs) == kJobKinds - kFirstFileJob);
 
-const Kind* KindAt(const Napi::CallbackInfo& info) {
-  const std::optional<uint32_t> kind = Integer<uint32_t>(info.Env(), info[0]);
-  return kind && *kind < kJobKinds ? &kKinds[*kind] : nullptr;
+const JobBinding& BindingOf(uint32_t kind) {
+  return kind < kFirstFileJob ? kFirstJobs[kind] : kFileJobs[kind - kFirstFileJob];
 }
 
 }  // namespace
 
 napi_value SubmitJob(const Napi::CallbackInfo& info, Outbox& outbox) {
-  const Kind* kind = KindAt(info);
+  const std::optional<uint32_t> kind = Integer<uint32_t>(info.Env(), info[0]);
   const std::optional<uint32_t> slot = Integer<uint32_t>(info.Env(), info[1]);
   const std::optional<int32_t> generation = Integer<int32_t>(info.Env(), info[2]);
-  if (kind == nullptr || !slot || *slot < kFirstSlot || !generation) {
+  if (!kind || *kind >= kJobKinds || !slot || *slot < kFirstSlot || !generation) {
     return Number(info.Env(), -EINVAL);
   }
-  MadeJob made = kind->make(info);
+  MadeJob made = BindingOf(*kind).make(info);
   if (!made.ok()) return Number(info.Env(), made.status().code());
-  made.value()->set_kind(*Integer<uint32_t>(info.Env(), info[0]));
+  made.value()->set_kind(*kind);
   const Result<uint32_t> id =
       outbox.Submit(std::move(made.value()), Token{*slot, static_cast<uint32_t>(*generation)});
   return Number(info.Env(), id.ok() ? static_cast<int64_t>(id.value()) : id.status().code());
@@ -143,7 +115,62 @@ napi_value TakeResult(const Napi::CallbackInfo& info, Outbox& outbox) {
   const std::optional<uint32_t> id = Integer<uint32_t>(info.Env(), info[0]);
   const std::unique_ptr<Job> job = id ? outbox.Take(*id) : nullptr;
   if (job == nullptr) return info.Env().Undefined();
-  return kKinds[job->kind()].result(info, *job);
+  const JobBinding& binding = BindingOf(job->kind());
+  return binding.result == nullptr ? info.Env().Undefined() : binding.result(info, *job);
+}
+
+napi_value ConfigureJobs(const Napi::CallbackInfo& info, Outbox& outbox) {
+  int32_t given[kLanes + 2];
+  for (size_t i = 0; i < std::size(given); i++) {
+    const std::optional<int32_t> number = Integer<int32_t>(info.Env(), info[i]);
+    // Of none at a time, none would ever be.
+    if (!number || (*number == 0 && i != kLanes)) return Number(info.Env(), -EINVAL);
+    given[i] = *number;
+  }
+  BlockingPool::Options options = BlockingPool::OfProcess().options();
+  for (size_t lane = 0; lane < kLanes; lane++) {
+    if (given[lane] >= 0) options.limits[lane] = given[lane];
+  }
+  if (given[kLanes] >= 0) options.idle = std::chrono::milliseconds(given[kLanes]);
+  BlockingPool::OfProcess().Configure(options);
+  if (given[kLanes + 1] >= 0) outbox.set_most_jobs(static_cast<size_t>(given[kLanes + 1]));
+  return Number(info.Env(), 0);
+}
+
+napi_value CountJobs(const Napi::CallbackInfo& info, Outbox&) {
+  napi_typedarray_type type = napi_int8_array;
+  size_t length = 0;
+  void* memory = nullptr;
+  if (napi_get_typedarray_info(info.Env(), info[0], &type, &length, &memory, nullptr, nullptr) !=
+          napi_ok ||
+      type != napi_int32_array || length < kJobCounts || memory == nullptr) {
+    return Number(info.Env(), -EINVAL);
+  }
+  const BlockingPool::Counts counts = BlockingPool::OfProcess().counts();
+  const PerLane limits = BlockingPool::OfProcess().options().limits;
+  auto* out = static_cast<int32_t*>(memory);
+  *out++ = counts.threads;
+  *out++ = counts.idle;
+  for (size_t lane = 0; lane < kLanes; lane++) {
+    *out++ = counts.queued[lane];
+    *out++ = counts.running[lane];
+    *out++ = limits[lane];
+  }
+  return Number(info.Env(), 0);
+}
+
+napi_value ListJobs(const Napi::CallbackInfo& info, Outbox& outbox) {
+  Napi::Array list = Napi::Array::New(info.Env());
+  uint32_t index = 0;
+  for (const Outbox::Report& report : outbox.Reports()) {
+    Napi::Array each = Napi::Array::New(info.Env(), 3);
+    const bool queued = report.nanoseconds < 0;
+    each.Set(0u, report.what);
+    each.Set(1u, queued ? -1 : static_cast<double>(report.nanoseconds) / 1e6);
+    each.Set(2u, Napi::Boolean::New(info.Env(), report.abandoned));
+    list.Set(index++, each);
+  }
+  return list;
 }
 
 }  // namespace coreactor

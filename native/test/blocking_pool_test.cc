@@ -85,6 +85,9 @@ class Gate {
   int waiting_ = 0;
 };
 
+// So many jobs of each lane.
+BlockingPool::Options AtOnce(int jobs) { return {{jobs, jobs, jobs}, std::chrono::seconds(10)}; }
+
 // An environment: a poller, and the outbox that wakes it.
 class Environment {
  public:
@@ -143,7 +146,7 @@ TEST_CASE_FIXTURE(Jobs, "a job's end is an event with its token and result") {
 }
 
 TEST_CASE_FIXTURE(Jobs, "threads are started as they are needed, and no more than are allowed") {
-  BlockingPool pool({3});
+  BlockingPool pool(AtOnce(3));
   Environment environment(pool);
   Gate gate;
   CHECK(pool.threads() == 0);
@@ -162,7 +165,7 @@ TEST_CASE_FIXTURE(Jobs, "threads are started as they are needed, and no more tha
 }
 
 TEST_CASE_FIXTURE(Jobs, "threads with nothing to do end, and others take their place") {
-  BlockingPool pool({4, std::chrono::milliseconds(1)});
+  BlockingPool pool({{4, 4, 4}, std::chrono::milliseconds(1)});
   Environment environment(pool);
   for (int round = 0; round < 3; round++) {
     for (int i = 0; i < 4; i++) environment.Submit([] { return 0; });
@@ -173,7 +176,7 @@ TEST_CASE_FIXTURE(Jobs, "threads with nothing to do end, and others take their p
 
 TEST_CASE_FIXTURE(Jobs, "a job never waits behind one that hangs while another thread is allowed") {
   for (int round = 0; round < 200; round++) {
-    BlockingPool pool({2});
+    BlockingPool pool(AtOnce(2));
     Environment environment(pool);
     Gate gate;
     // One thread, which is free again by the time of the next two, or just not yet.
@@ -188,45 +191,146 @@ TEST_CASE_FIXTURE(Jobs, "a job never waits behind one that hangs while another t
   }
 }
 
-TEST_CASE_FIXTURE(Jobs, "hazard 45: slow jobs that hang take half of the threads, and no more") {
-  BlockingPool pool({4});
+TEST_CASE_FIXTURE(Jobs, "hazard 45: jobs that hang hold up none of another lane") {
+  BlockingPool pool({{2, 2, 2}, std::chrono::seconds(10)});
   Environment environment(pool);
   Gate gate;
   std::vector<uint32_t> stuck;
   for (int i = 0; i < 8; i++) {
-    stuck.push_back(environment.Submit([&] { return gate.Pass(), 1; }, Lane::kSlow));
+    stuck.push_back(environment.Submit([&] { return gate.Pass(), 1; }, Lane::kLookup));
+    environment.Submit([&] { return gate.Pass(), 1; }, Lane::kWaiting);
   }
-  gate.Await(2);
+  gate.Await(4);
   for (int i = 0; i < 100; i++) {
     environment.Submit([] { return 2; });
     CHECK(environment.Ended(1)[0].result == 2);
   }
-  CHECK(gate.waiting() == 2);
+  CHECK(gate.waiting() == 4);
+  CHECK(pool.counts().queued[static_cast<size_t>(Lane::kLookup)] == 6);
+  CHECK(pool.counts().running[static_cast<size_t>(Lane::kLookup)] == 2);
   // An abandoned one keeps its thread, and its place: the lane is no wider for it.
   environment.outbox->Cancel(stuck[0], true);
   environment.outbox->Cancel(stuck[1], true);
   environment.Submit([] { return 3; });
   CHECK(environment.Ended(1)[0].result == 3);
-  CHECK(gate.waiting() == 2);
+  CHECK(gate.waiting() == 4);
   gate.Open();
-  environment.Ended(6);
+  environment.Ended(14);
 }
 
-TEST_CASE_FIXTURE(Jobs, "jobs of both lanes begin in the order in which they came") {
-  BlockingPool pool({1});
+TEST_CASE_FIXTURE(Jobs, "hazard 63: a job that waits for another one finds a thread for it") {
+  BlockingPool pool({{2, 1, 64}, std::chrono::seconds(10)});
+  Environment environment(pool);
+  // More that wait than there are threads for files, each for one that comes after them all.
+  std::vector<std::unique_ptr<Gate>> gates;
+  for (int i = 0; i < 20; i++) gates.push_back(std::make_unique<Gate>());
+  for (const std::unique_ptr<Gate>& gate : gates) {
+    environment.Submit([&gate] { return gate->Pass(), 0; }, Lane::kWaiting);
+  }
+  for (const std::unique_ptr<Gate>& gate : gates) {
+    environment.Submit([&gate] { return gate->Open(), 0; });
+  }
+  environment.Ended(40);
+}
+
+TEST_CASE_FIXTURE(Jobs,
+                  "limits hold from when they are set: more begin at once, fewer only later") {
+  BlockingPool pool(AtOnce(1));
+  Environment environment(pool);
+  Gate gate;
+  for (int i = 0; i < 8; i++) environment.Submit([&] { return gate.Pass(), 0; });
+  gate.Await(1);
+  pool.Configure(AtOnce(4));
+  gate.Await(4);
+  pool.Configure(AtOnce(2));
+  CHECK(pool.counts().running[0] == 4);
+  CHECK(pool.counts().queued[0] == 4);
+  gate.Open();
+  environment.Ended(8);
+}
+
+TEST_CASE_FIXTURE(Jobs,
+                  "the thread that came to rest last is called first, so that others can end") {
+  BlockingPool pool({{4, 1, 1}, std::chrono::milliseconds(100)});
+  Environment environment(pool);
+  Gate gate;
+  for (int i = 0; i < 4; i++) environment.Submit([&] { return gate.Pass(), 0; });
+  gate.Await(4);
+  gate.Open();
+  environment.Ended(4);
+  // Never idle for as long as a thread lives: of four that took turns, none would end.
+  Eventually([&] {
+    environment.Submit([] { return 0; });
+    environment.Ended(1);
+    return pool.threads() == 1;
+  });
+}
+
+TEST_CASE_FIXTURE(Jobs, "an fd is not closed while a job that runs uses it") {
+  BlockingPool pool(AtOnce(4));
+  Environment environment(pool);
+  Gate gate;
+  const int fd = MustOpen(open("/dev/null", O_RDONLY | O_CLOEXEC)).Release();
+  class UsingJob : public TestJob {
+   public:
+    UsingJob(int fd, std::function<int32_t()> run) : TestJob(std::move(run)), fd_(fd) {}
+    FdsInUse fds() const override { return {fd_, -1}; }
+
+   private:
+    const int fd_;
+  };
+  for (int i = 0; i < 2; i++) {
+    environment.Submit(std::make_unique<UsingJob>(fd, [&] {
+      gate.Pass();
+      return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
+    }));
+  }
+  gate.Await(2);
+  pool.Close(fd);
+  CHECK(fcntl(fd, F_GETFD) >= 0);
+  gate.Open();
+  for (const Event& event : environment.Ended(2)) CHECK(event.result == 0);
+  Eventually([&] { return fcntl(fd, F_GETFD) < 0; });
+  // With no job that uses it, at once.
+  const int other = MustOpen(open("/dev/null", O_RDONLY | O_CLOEXEC)).Release();
+  pool.Close(other);
+  CHECK(fcntl(other, F_GETFD) < 0);
+}
+
+TEST_CASE_FIXTURE(Jobs,
+                  "hazard 63: it can be said what is still queued, running, or was abandoned") {
+  BlockingPool pool(AtOnce(1));
+  Environment environment(pool);
+  Gate gate;
+  const uint32_t running = environment.Submit([&] { return gate.Pass(), 0; });
+  gate.Await(1);
+  environment.Submit(std::make_unique<LookupJob>("name.test", AF_INET, 0));
+  environment.Submit([] { return 0; });
+  std::vector<Outbox::Report> reports = environment.outbox->Reports();
+  REQUIRE(reports.size() == 3);
+  CHECK(reports[0].nanoseconds >= 0);
+  CHECK(reports[1].what == "lookup name.test");
+  CHECK(reports[2].nanoseconds == -1);
+  environment.outbox->Cancel(running, true);
+  CHECK(environment.outbox->Reports()[0].abandoned);
+  gate.Open();
+  environment.Ended(2);
+  CHECK(environment.outbox->Reports().empty());
+}
+
+TEST_CASE_FIXTURE(Jobs, "jobs of a lane begin in the order in which they came") {
+  BlockingPool pool(AtOnce(1));
   Environment environment(pool);
   Gate gate;
   environment.Submit([&] { return gate.Pass(), 0; });
-  for (int i = 1; i <= 6; i++) {
-    environment.Submit([i] { return i; }, i % 3 == 0 ? Lane::kOrdinary : Lane::kSlow);
-  }
+  for (int i = 1; i <= 6; i++) environment.Submit([i] { return i; });
   gate.Open();
   const std::vector<Event> ended = environment.Ended(7);
   for (int i = 0; i <= 6; i++) CHECK(ended[static_cast<size_t>(i)].result == i);
 }
 
 TEST_CASE_FIXTURE(Jobs, "a queued job is taken out and never runs; one that has begun goes on") {
-  BlockingPool pool({1});
+  BlockingPool pool(AtOnce(1));
   Environment environment(pool);
   Gate gate;
   const uint32_t running = environment.Submit([&] { return gate.Pass(), 5; });
@@ -245,7 +349,7 @@ TEST_CASE_FIXTURE(Jobs, "a queued job is taken out and never runs; one that has 
 }
 
 TEST_CASE_FIXTURE(Jobs, "an abandoned job is not reported, and its id is free when it has ended") {
-  BlockingPool pool({1});
+  BlockingPool pool(AtOnce(1));
   Environment environment(pool);
   Gate gate;
   const uint32_t running = environment.Submit([&] { return gate.Pass(), 0; });
@@ -259,7 +363,7 @@ TEST_CASE_FIXTURE(Jobs, "an abandoned job is not reported, and its id is free wh
 }
 
 TEST_CASE_FIXTURE(Jobs, "hazard 33: an fd that a job has opened is closed unless it is taken") {
-  BlockingPool pool({1});
+  BlockingPool pool(AtOnce(1));
   Environment environment(pool);
   const uint32_t taken = environment.Submit(std::make_unique<OpenJob>());
   environment.Ended(1);
@@ -280,7 +384,7 @@ TEST_CASE_FIXTURE(Jobs, "hazard 33: an fd that a job has opened is closed unless
 }
 
 TEST_CASE_FIXTURE(Jobs, "hazard 64: one wake is enough for all that end before it is heard") {
-  BlockingPool pool({4});
+  BlockingPool pool(AtOnce(4));
   Environment environment(pool);
   for (int round = 1; round <= 3; round++) {
     std::atomic<int> ended{0};
@@ -294,7 +398,7 @@ TEST_CASE_FIXTURE(Jobs, "hazard 64: one wake is enough for all that end before i
 }
 
 TEST_CASE_FIXTURE(Jobs, "what does not fit into the batch wakes the poller again") {
-  BlockingPool pool({1});
+  BlockingPool pool(AtOnce(1));
   Environment environment(pool);
   for (int i = 0; i < 5; i++) environment.Submit([i] { return i; });
   Gate gate;
@@ -312,7 +416,7 @@ TEST_CASE_FIXTURE(Jobs, "what does not fit into the batch wakes the poller again
 }
 
 TEST_CASE_FIXTURE(Jobs, "hazard 63: an environment has a bound, and says when it is reached") {
-  BlockingPool pool({1});
+  BlockingPool pool(AtOnce(1));
   Environment environment(pool);
   Gate gate;
   environment.Submit([&] { return gate.Pass(), 0; });
@@ -328,7 +432,7 @@ TEST_CASE_FIXTURE(Jobs, "hazard 63: an environment has a bound, and says when it
 }
 
 TEST_CASE_FIXTURE(Jobs, "threads block every signal, and bear their names") {
-  BlockingPool pool({1});
+  BlockingPool pool(AtOnce(1));
   Environment environment(pool);
   char name[16] = "";
   sigset_t blocked;
@@ -349,7 +453,7 @@ TEST_CASE_FIXTURE(Jobs, "threads block every signal, and bear their names") {
 TEST_CASE_FIXTURE(Jobs, "hazard 64: of 100,000 jobs of eight environments each is reported once") {
   constexpr int kEnvironments = 8;
   constexpr int kEach = 12'500;
-  BlockingPool pool({8});
+  BlockingPool pool(AtOnce(8));
   std::atomic<int> ran{0};
   std::atomic<size_t> wakes{0};
   std::vector<std::thread> threads;
@@ -364,7 +468,7 @@ TEST_CASE_FIXTURE(Jobs, "hazard 64: of 100,000 jobs of eight environments each i
       while (ended < kEach) {
         while (submitted < kEach && submitted - ended < 256) {
           const int number = submitted++;
-          const Lane lane = number % 5 == 0 ? Lane::kSlow : Lane::kOrdinary;
+          const Lane lane = number % 5 == 0 ? Lane::kLookup : Lane::kOrdinary;
           auto job = std::make_unique<TestJob>([&ran, number] { return ran++, number; }, lane);
           if (!environment.outbox->Submit(std::move(job), Token{kFirstSlot, 0}).ok()) wrong++;
         }
@@ -391,7 +495,7 @@ TEST_CASE_FIXTURE(Jobs, "hazard 64: of 100,000 jobs of eight environments each i
 
 TEST_CASE_FIXTURE(Jobs,
                   "cancelling at any moment: each job either ran and was reported, or neither") {
-  BlockingPool pool({4});
+  BlockingPool pool(AtOnce(4));
   Environment environment(pool);
   std::minstd_rand random(1);
   std::atomic<int> ran{0};
@@ -430,7 +534,7 @@ TEST_CASE_FIXTURE(Jobs,
 }
 
 TEST_CASE_FIXTURE(Jobs, "hazard 55, 63: environments that end at any moment leave nothing behind") {
-  BlockingPool pool({4});
+  BlockingPool pool(AtOnce(4));
   std::minstd_rand random(2);
   for (int round = 0; round < 300; round++) {
     auto environment = std::make_unique<Environment>(pool);
@@ -450,7 +554,7 @@ TEST_CASE_FIXTURE(Jobs, "hazard 55, 63: environments that end at any moment leav
 }
 
 TEST_CASE_FIXTURE(Jobs, "hazard 55: a job outlives its environment, and ends for nobody") {
-  BlockingPool pool({1});
+  BlockingPool pool(AtOnce(1));
   Gate gate;
   std::weak_ptr<Outbox> outbox;
   {
@@ -472,7 +576,7 @@ void ExitWithJobsThatHang() {
   static auto* const environment = new Environment(BlockingPool::OfProcess());
   static auto* const gate = new Gate;
   environment->Submit([] { return gate->Pass(), 0; });
-  environment->Submit([] { return gate->Pass(), 0; }, Lane::kSlow);
+  environment->Submit([] { return gate->Pass(), 0; }, Lane::kLookup);
   gate->Await(2);
   std::exit(42);
 }

@@ -18,9 +18,10 @@ class LookupJob : public Job {
  public:
   // `family` is AF_INET, AF_INET6 or AF_UNSPEC; `flags` are those of getaddrinfo.
   LookupJob(std::string host, int family, int flags)
-      : Job(Lane::kSlow), host_(std::move(host)), family_(family), flags_(flags) {}
+      : Job(Lane::kLookup), host_(std::move(host)), family_(family), flags_(flags) {}
 
   int32_t Run() override;
+  std::string what() const override { return "lookup " + host_; }
   bool has_result() const override { return !addresses_.empty(); }
   // Numeric, in the resolver's order, none twice.
   const std::vector<std::string>& addresses() const { return addresses_; }

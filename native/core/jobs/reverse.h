@@ -11,9 +11,10 @@ namespace coreactor {
 // Returns 0 or a ResolverError. An address or a port without a name is answered by its number.
 class ReverseJob : public Job {
  public:
-  explicit ReverseJob(const Address& address) : Job(Lane::kSlow), address_(address) {}
+  explicit ReverseJob(const Address& address) : Job(Lane::kLookup), address_(address) {}
 
   int32_t Run() override;
+  std::string what() const override { return "reverse " + address_.text(); }
   bool has_result() const override { return !host_.empty(); }
   const std::string& host() const { return host_; }
   const std::string& service() const { return service_; }

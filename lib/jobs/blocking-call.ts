@@ -2,16 +2,16 @@
  * A blocking call as an operation: it parks until a thread of the pool has made it. Which calls there are, and what their
  * results mean, is said elsewhere.
  */
-import { EAGAIN, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINVAL, SystemError } from '../kernel/errno.js'
 import type { Job, Kernel } from '../kernel/kernel.js'
 import { Completion } from '../reactor/completion.js'
 import { currentRuntime } from '../runtime/current.js'
-import type { Runtime } from '../runtime/runtime.js'
 import { current } from '../task/ambient.js'
 import { Leaf } from '../task/leaf.js'
 import type { Task } from '../task/task.js'
 import type { Op } from '../task/types.js'
-import { invalidType } from '../task/validate.js'
+import { invalidType, invalidValue } from '../task/validate.js'
+import { JobLine } from './job-line.js'
 
 export interface BlockingOptions {
   /**
@@ -21,54 +21,18 @@ export interface BlockingOptions {
   abandon?: boolean | undefined
 }
 
+/** What a job has found: see `Kernel.takeResult`. */
+export type Take = (into?: Float64Array | readonly Uint8Array[]) => unknown
+
 /** What a job's number means: the operation's result, or an error that it throws. `take` gives what the job has found. */
-export type Finish<T> = (result: number, take: (into?: Float64Array) => unknown) => T
-
-/** The jobs of one runtime. */
-class Pool {
-  private static readonly pools = new WeakMap<Runtime, Pool>()
-  readonly runtime: Runtime
-  /** Those that have been submitted and not ended, abandoned ones not counted. */
-  running = 0
-  /** Those that the kernel had no room for, in the order in which they came. */
-  private readonly line = new Set<BlockingCall<unknown>>()
-
-  private constructor(runtime: Runtime) {
-    this.runtime = runtime
-  }
-
-  static of(runtime: Runtime): Pool {
-    let pool = Pool.pools.get(runtime)
-    if (pool === undefined) Pool.pools.set(runtime, (pool = new Pool(runtime)))
-    return pool
-  }
-
-  /** Whether it is the turn of `call`: nobody waits who came before. */
-  admits(call: BlockingCall<unknown>): boolean {
-    for (const first of this.line) return first === call
-    return true
-  }
-
-  join(call: BlockingCall<unknown>): void {
-    this.line.add(call)
-  }
-
-  leave(call: BlockingCall<unknown>): void {
-    if (this.line.delete(call)) this.wakeFirst()
-  }
-
-  /** There may be room. */
-  wakeFirst(): void {
-    for (const first of this.line) return first.wake()
-  }
-}
+export type Finish<T> = (result: number, take: Take) => T
 
 class BlockingCall<T> extends Leaf<T> {
   private readonly job: Job
   private readonly finish: Finish<T>
   private readonly abandon: boolean
   /** Null until it has been driven. */
-  private pool: Pool | null = null
+  private line: JobLine | null = null
   private readonly completion = new Completion()
   /** Invariant: the kernel's number of the job while it has one, and its end has not been dealt with; -1 otherwise. */
   private id = -1
@@ -82,7 +46,7 @@ class BlockingCall<T> extends Leaf<T> {
 
   protected override attempt(): boolean {
     if (this.id < 0) {
-      this.submit((this.pool ??= Pool.of(currentRuntime())))
+      this.submit((this.line ??= JobLine.of(currentRuntime())))
       return false
     }
     const { result } = this.completion
@@ -93,14 +57,14 @@ class BlockingCall<T> extends Leaf<T> {
   }
 
   protected override arm(): void {
-    if (this.id < 0) (this.pool as Pool).join(this)
+    if (this.id < 0) (this.line as JobLine).join(this)
     else this.completion.waiter = this
   }
 
   /** Also called for a coroutine that is closed while its call runs, which nothing can prevent. */
   override disarm(): void {
     if (this.id >= 0) this.callOffWith(true)
-    else this.pool?.leave(this)
+    else this.line?.leave(this)
   }
 
   override callOff(): boolean {
@@ -113,46 +77,49 @@ class BlockingCall<T> extends Leaf<T> {
     return this.callOff()
   }
 
-  /** False: the call has been begun, and will end. */
+  /** False: the call has been begun, and will end, or has ended. */
   private callOffWith(abandon: boolean): boolean {
-    const { kernel } = (this.pool as Pool).runtime
+    // It has happened, although nobody has acted on it yet: a lock has been taken, a file renamed.
+    if (this.completion.result !== undefined && !abandon) return false
+    const { kernel } = (this.line as JobLine).runtime
     if (kernel.cancelJob(this.id, abandon) === 0) return false
     this.forget()
     return true
   }
 
-  private submit(pool: Pool): void {
+  private submit(line: JobLine): void {
     // Cancelled between its turn in the line and now: what has been begun could not be called off any more.
     if ((current as Task).scope.cancelRequested) {
-      pool.leave(this)
+      line.leave(this)
       throw (current as Task).cancellation()
     }
-    if (!pool.admits(this)) return
-    const { kernel, reactor } = pool.runtime
+    if (!line.admits(this)) return
+    const { kernel, reactor } = line.runtime
     reactor.expect(this.completion)
     const { slot } = this.completion
     const id = kernel.submit(this.job, slot, reactor.generation(slot))
     if (id >= 0) {
       this.id = id
-      pool.running++
-      pool.leave(this)
+      line.running++
+      line.leave(this)
       return
     }
     reactor.forget(this.completion)
     // With none of our own under way nobody would say when there is room: the system has no thread to give.
-    if (id === EAGAIN && pool.running > 0) return
-    pool.leave(this)
+    if (id === EAGAIN && line.running > 0) return
+    line.leave(this)
+    if (id === EINVAL) throw invalidValue('job', 'is none that there is, or has a wrong part', this.job.kind)
     throw new SystemError(id, id === EAGAIN ? 'pthread_create' : this.job.kind)
   }
 
   private forget(): { kernel: Kernel } {
-    const pool = this.pool as Pool
+    const line = this.line as JobLine
     this.id = -1
     this.completion.waiter = null
-    pool.running--
-    pool.runtime.reactor.forget(this.completion)
-    pool.wakeFirst()
-    return pool.runtime
+    line.running--
+    line.runtime.reactor.forget(this.completion)
+    line.wakeFirst()
+    return line.runtime
   }
 }
 

@@ -1,10 +1,11 @@
-/** What kind of file an fd is, how large, and when it was changed. */
+/** What kind of file something is, how large, and when it was changed. */
 import { constants } from 'node:fs'
 import { check } from '../kernel/errno.js'
 import { FSTAT_NUMBERS } from '../kernel/layout.js'
+import { fdOf, type FileLike } from '../io/send-file.js'
+import { abandonOf, blockingCall, type BlockingOptions, type Take } from '../jobs/blocking-call.js'
 import type { Op } from '../task/types.js'
-import { checkInteger } from '../task/validate.js'
-import { abandonOf, blockingCall, type BlockingOptions } from './pool.js'
+import { pathOf, where, type PathLike } from './path.js'
 
 /** The numbers of stat(2), under the names of Node's `fs.Stats`. Times are milliseconds since 1970, with fractions. */
 export class FileStatus {
@@ -63,6 +64,10 @@ export class FileStatus {
     return this.is(constants.S_IFBLK)
   }
 
+  isSymbolicLink(): boolean {
+    return this.is(constants.S_IFLNK)
+  }
+
   private is(kind: number): boolean {
     return (this.mode & constants.S_IFMT) === kind
   }
@@ -78,13 +83,41 @@ const numbers = new Float64Array(FSTAT_NUMBERS)
  * @example
  * const { size } = yield* blocking.fstat(0)
  */
-export function fstat(fd: number, options: BlockingOptions = {}): Op<FileStatus> {
-  checkInteger('fd', fd, 0, 0x7fff_ffff)
-  return blockingCall({ kind: 'fstat', fd }, finish, abandonOf(options, false))
+export function fstat(file: FileLike, options: BlockingOptions = {}): Op<FileStatus> {
+  return blockingCall({ kind: 'fstat', fd: fdOf(file) }, finishFstat, abandonOf(options, false))
 }
 
-function finish(result: number, take: (into: Float64Array) => unknown): FileStatus {
+function finishFstat(result: number, take: Take): FileStatus {
   check(result, 'fstat')
   take(numbers)
   return new FileStatus(numbers)
+}
+
+/**
+ * What is known of the file that `path` leads to: stat(2). Errors: system errors with `path`, such as `ENOENT`;
+ * `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, thrown at once.
+ *
+ * @example
+ * const { mtimeMs } = yield* blocking.stat('package.json')
+ */
+export function stat(path: PathLike, options: BlockingOptions = {}): Op<FileStatus> {
+  return statOf(path, options, true)
+}
+
+/** The same of a symbolic link itself, which is not followed: lstat(2). */
+export function lstat(path: PathLike, options: BlockingOptions = {}): Op<FileStatus> {
+  return statOf(path, options, false)
+}
+
+function statOf(path: PathLike, options: BlockingOptions, follow: boolean): Op<FileStatus> {
+  const bytes = pathOf('path', path)
+  return blockingCall(
+    { kind: 'stat', path: bytes, follow },
+    (result, take) => {
+      check(result, follow ? 'stat' : 'lstat', where(bytes))
+      take(numbers)
+      return new FileStatus(numbers)
+    },
+    abandonOf(options, false)
+  )
 }
