@@ -1,7 +1,19 @@
 /** Any descriptor: every kind the system has, borrowed and owned, and what others do to it behind our back. */
 import { execFileSync, spawn as spawnProcess, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync
+} from 'node:fs'
 import { constants as osConstants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextIteration } from 'node:timers/promises'
@@ -261,30 +273,104 @@ it('urgent data is for who waits for priority, and for nobody else', async () =>
   })
 })
 
-it('hazard 8: what is always ready is NotPollableError for every wait, read and write, and nothing has happened', async () => {
+it('hazard 8: what is always ready cannot be waited for, and is read and written by threads', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'coreactor-'))
+  const path = join(directory, 'file')
+  writeFileSync(path, 'contents')
   const open = {
-    file: openSync(fileURLToPath(import.meta.url), 'r'),
-    directory: openSync('/', constants.O_RDONLY | constants.O_DIRECTORY),
+    file: openSync(path, 'r+'),
     memory: system.memory(),
     null: openSync('/dev/null', 'r+'),
     zero: openSync('/dev/zero', 'r+'),
     proc: openSync('/proc/self/status', 'r')
   }
+  const found: Record<string, string | null> = {}
   await run(function* () {
     for (const [name, n] of Object.entries(open)) {
       const descriptor = fd(n, { own: true })
-      const into = Buffer.alloc(10)
-      const waits = [descriptor.readable(), descriptor.writable(), descriptor.priority(), descriptor.read(into), descriptor.write('x')]
-      for (const wait of waits) {
+      const into = Buffer.alloc(8)
+      for (const wait of [descriptor.readable(), descriptor.writable(), descriptor.priority()]) {
         const error = yield* caught(() => wait)
         expect([name, error.constructor, error.code]).toEqual([name, NotPollableError, 'ERR_COREACTOR_NOT_POLLABLE'])
       }
       expect(() => fd(n, { own: true })).toThrow(FdInUseError)
       expect(() => descriptor.tryRead(into)).toThrow(NotPollableError)
       expect(() => descriptor.tryWrite('x')).toThrow(NotPollableError)
-      expect(into.equals(Buffer.alloc(10))).toBe(true)
+      expect(into.equals(Buffer.alloc(8))).toBe(true)
+      found[name] = into.toString('latin1', 0, yield* descriptor.read(into))
+      if (name === 'proc') expect(yield* caught(() => descriptor.write('x'))).toMatchObject({ code: 'EBADF', syscall: 'write' })
+      else yield* descriptor.write('written')
       yield* descriptor.close()
+      expect(yield* caught(() => descriptor.read(into))).toBeInstanceOf(ClosedError)
     }
+  })
+  expect(found).toEqual({ file: 'contents', memory: '', null: '', zero: '\0'.repeat(8), proc: expect.stringMatching(/^Name:/) })
+  expect(readFileSync(path, 'utf8')).toBe('contentswritten')
+  rmSync(directory, { recursive: true })
+})
+
+it('hazard 8: what can be neither watched nor read is NotPollableError for everything, and nothing has happened', async () => {
+  const directory = openSync('/', constants.O_RDONLY | constants.O_DIRECTORY)
+  await run(function* () {
+    const descriptor = fd(directory, { own: true })
+    for (const use of [descriptor.readable(), descriptor.read(Buffer.alloc(1)), descriptor.readSome(), descriptor.write('x')]) {
+      expect(yield* caught(() => use)).toBeInstanceOf(NotPollableError)
+    }
+    yield* descriptor.close()
+  })
+})
+
+it('a file is read to its end, chunk by chunk, and written to where it stands', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'coreactor-'))
+  const path = join(directory, 'file')
+  const contents = pattern(300_000)
+  const n = openSync(path, 'w+')
+  const chunks = await run(async () => {
+    const descriptor = fd(n, { own: true })
+    await descriptor.write(contents)
+    await descriptor.close()
+    const again = fd(openSync(path, 'r'), { own: true })
+    const read: Buffer[] = []
+    for await (const chunk of again) read.push(chunk)
+    await again.close()
+    return read
+  })
+  expect(chunks.length).toBeGreaterThan(1)
+  expect(Buffer.concat(chunks).equals(contents)).toBe(true)
+  rmSync(directory, { recursive: true })
+})
+
+it('a read of a file that is called off has read nothing: the next one gets what the thread has found', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'coreactor-'))
+  const path = join(directory, 'file')
+  writeFileSync(path, 'abcdefgh')
+  await run(function* () {
+    const descriptor = fd(openSync(path, 'r'), { own: true })
+    const first = spawn(() => descriptor.readSome(4))
+    // The thread has begun by then, or even ended; the task has not been resumed.
+    yield* checkpoint()
+    first.cancel()
+    expect(yield* caught(() => first)).toBeInstanceOf(Error)
+    expect(String(yield* descriptor.readSome(3))).toBe('abc')
+    expect(String(yield* descriptor.readSome(100))).toBe('d')
+    expect(String(yield* descriptor.readSome(100))).toBe('efgh')
+    expect(yield* descriptor.readSome()).toBeNull()
+    yield* descriptor.close()
+  })
+  rmSync(directory, { recursive: true })
+})
+
+it('a second reader of a file is busy, and a disk that is full says so', async () => {
+  await run(function* () {
+    const zero = fd(openSync('/dev/zero', 'r'), { own: true })
+    const reading = spawn(() => zero.readSome(10))
+    yield* checkpoint()
+    expect(yield* caught(() => zero.readSome(10))).toBeInstanceOf(BusyError)
+    expect((yield* reading)?.length).toBe(10)
+    yield* zero.close()
+    const full = fd(openSync('/dev/full', 'w'), { own: true })
+    expect(yield* caught(() => full.write('x'))).toMatchObject({ code: 'ENOSPC', syscall: 'write' })
+    yield* full.close()
   })
 })
 
@@ -906,9 +992,14 @@ it('hazard 9: the library’s own fds, and queues that watch one another, are an
     const results = new Set<string | undefined>()
     for (const [n] of own) {
       const descriptor = fd(Number(n))
-      // Some are nobody's that we know: the host loop's. Waiting for those is nothing but a wait.
-      const error = yield* caught(() => timeout(0, () => descriptor.readable() as unknown as Coroutine<void>))
-      results.add(error.code)
+      // Some are nobody's that we know: the host loop's. Waiting for those is nothing but a wait, and over at once for the
+      // one that threads write to and nobody reads.
+      const wait = (): Coroutine<void> => descriptor.readable() as unknown as Coroutine<void>
+      try {
+        yield* timeout(0, wait)
+      } catch (error) {
+        results.add((error as SystemError).code)
+      }
       yield* descriptor.close()
     }
     expect(results).toContain('EINVAL')

@@ -26,7 +26,7 @@ const TABLE: Record<string, readonly string[]> = {
 const BUILTINS: Record<string, readonly string[]> = {
   kernel: ['node:fs', 'node:module', 'node:url', 'node:os', 'node:util'],
   runtime: ['node:async_hooks', 'node:os', 'node:worker_threads'],
-  blocking: ['node:fs', 'node:net', 'node:url', 'node:util'],
+  blocking: ['node:fs', 'node:net', 'node:os', 'node:url', 'node:util'],
   net: ['node:net'],
   // The memory kernel's `sendFile`.
   testing: ['node:fs']

@@ -3,11 +3,15 @@
  * never changed. What it stands for, and what its bytes mean, is for its user to know.
  */
 import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
+import type { Kernel } from '../kernel/kernel.js'
 import { PRIORITY, READABLE, WRITABLE } from '../kernel/layout.js'
+import type { JobReader } from '../jobs/job-reader.js'
+import { writeAll } from '../jobs/transfer.js'
 import { currentRuntime } from '../runtime/current.js'
 import { Cancelled } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
-import type { Op, Signal } from '../task/types.js'
+import { op } from '../task/op.js'
+import type { Coroutine, Op, Signal } from '../task/types.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 import { CloseAtOnce } from './close-at-once.js'
 import { BusyError } from './errors.js'
@@ -49,8 +53,12 @@ abstract class Waiting<T> extends Leaf<T> implements Watcher {
 
   protected override attempt(): boolean {
     if (this.failure !== null) throw this.failure
-    this.watch.check()
+    this.check()
     return this.take()
+  }
+
+  protected check(): void {
+    this.watch.check()
   }
 
   protected abstract take(): boolean
@@ -83,11 +91,13 @@ class Ready extends Waiting<void> {
 /** Who reads and who writes: one each. */
 interface Users {
   reader: Leaf<unknown> | null
-  writer: Leaf<unknown> | null
+  writer: object | null
 }
 
 abstract class Reading<T> extends Waiting<T> {
   readonly interest = READABLE
+  /** What reads in the kernel's place. */
+  private jobs: JobReader | null = null
   private readonly users: Users
 
   constructor(watch: Watch, users: Users) {
@@ -107,8 +117,23 @@ abstract class Reading<T> extends Waiting<T> {
 
   protected abstract read(): boolean
 
+  protected override check(): void {
+    this.jobs = this.watch.checkTransfer()
+  }
+
+  /** One system call, or a job's: bytes read, 0 = the end, null = not now. */
+  protected readInto(into: Uint8Array, length: number): number | null {
+    const { jobs, watch } = this
+    return read(jobs ?? watch.runtime.kernel, watch.fd, into, length)
+  }
+
   protected override arm(): void {
-    super.arm()
+    if (this.jobs === null) {
+      super.arm()
+    } else {
+      this.reported = false
+      this.watch.awaitJob(this)
+    }
     this.users.reader = this
   }
 
@@ -128,7 +153,8 @@ class Read extends Reading<number> {
   }
 
   protected override read(): boolean {
-    const count = read(this.watch, this.into, this.into.length)
+    const { into } = this
+    const count = this.readInto(into, into.length)
     return count !== null && this.complete(count)
   }
 }
@@ -145,7 +171,7 @@ class ReadSome extends Reading<Buffer | null> {
   protected override read(): boolean {
     const slab = ReadSlab.of(this.watch.runtime)
     const into = slab.enter(null)
-    const count = read(this.watch, into, Math.min(this.max, into.length))
+    const count = this.readInto(into, Math.min(this.max, into.length))
     return count !== null && this.complete(count === 0 ? null : slab.take(count))
   }
 }
@@ -225,7 +251,7 @@ export class Descriptor {
    * wakes all of them; whoever reads then may find that another was quicker. On cancel nothing has happened.
    *
    * Errors: `ClosedError`; `FdInUseError`; `NotPollableError` for what is always ready (a regular file, a directory,
-   * /dev/null); system errors such as `EBADF`. An fd that is closed by somebody else while this waits is not reported by
+   * /dev/null), of which the first and the last can be read and written all the same; system errors such as `EBADF`. An fd that is closed by somebody else while this waits is not reported by
    * the system: this goes on waiting until it is cancelled, or fails with `EBADF` when the library meets the number again.
    *
    * @example
@@ -276,12 +302,15 @@ export class Descriptor {
     return new ReadSome(this.watch, this.users, max)
   }
 
-  /** One system call now: bytes read, 0 = the end, null = it would block. Errors as for `read`. */
+  /**
+   * One system call now: bytes read, 0 = the end, null = it would block. Errors as for `read`, and `NotPollableError` for
+   * what only a thread can read without blocking this one.
+   */
   tryRead(into: Uint8Array): number | null {
     checkBuffer(into)
     this.watch.check()
     if (this.users.reader !== null) throw new BusyError('reading from this descriptor')
-    return read(this.watch, into, into.length)
+    return read(this.watch.runtime.kernel, this.watch.fd, into, into.length)
   }
 
   /**
@@ -292,17 +321,34 @@ export class Descriptor {
    * On cancel, and on a system error, `bytesWritten` of the error says how much has gone, if any has. The thread is not
    * blocked, as for `read`: unless, with a FIFO or terminal, another process has filled in between what poll had seen.
    * Errors: as for `writable`; `BusyError` (another task writes to this object); what the system says, such as `EPIPE`,
-   * never a SIGPIPE; `ERR_INVALID_ARG_TYPE`.
+   * never a SIGPIPE; `ERR_INVALID_ARG_TYPE`. What no kernel can watch is written by a thread of the pool: on cancel a call
+   * that has been begun is waited for.
    *
    * @example
    * const output = fd(1)
    * yield* output.write('hello\n')
    */
   write(data: string | Uint8Array): Op<void> {
-    return new Write(this.watch, this.users, bytesOf(data))
+    const { watch, users } = this
+    const bytes = bytesOf(data)
+    if (watch.isPollable) return new Write(watch, users, bytes)
+    return op(() => this.writeSomehow(bytes))
   }
 
-  /** One system call now: bytes taken, null = it would block. Errors as for `write`. */
+  /** It is not known yet whether the kernel watches it; or it does not. */
+  private *writeSomehow(bytes: Uint8Array): Coroutine<void> {
+    const { watch, users } = this
+    if (watch.checkTransfer() === null) return yield* new Write(watch, users, bytes)
+    if (users.writer !== null) throw new BusyError('writing to this descriptor')
+    const writer = (users.writer = {})
+    try {
+      if (bytes.length > 0) yield* writeAll({ fd: watch.fd, position: -1, waits: watch.waits }, [bytes], false)
+    } finally {
+      if (users.writer === writer) users.writer = null
+    }
+  }
+
+  /** One system call now: bytes taken, null = it would block. Errors as for `write`, and `NotPollableError`. */
   tryWrite(data: string | Uint8Array): number | null {
     const bytes = bytesOf(data)
     this.watch.check()
@@ -355,9 +401,13 @@ export function fd(n: number, { own = false }: FdOptions = {}): Descriptor {
   return new Descriptor(watch)
 }
 
-function read({ runtime, fd: n }: Watch, into: Uint8Array, length: number): number | null {
-  let count = runtime.kernel.read(n, into, 0, length)
-  while (count === EINTR) count = runtime.kernel.read(n, into, 0, length)
+/** What makes the call: a kernel, or jobs that answer like one. */
+type Reader = { read: Kernel['read'] } | { receive: Kernel['read'] }
+
+function read(reader: Reader, n: number, into: Uint8Array, length: number): number | null {
+  const once = (): number => ('read' in reader ? reader.read(n, into, 0, length) : reader.receive(n, into, 0, length))
+  let count = once()
+  while (count === EINTR) count = once()
   if (count === EAGAIN) return null
   if (count < 0) throw new SystemError(count, 'read')
   return count

@@ -15,7 +15,10 @@ export class FdInUseError extends CoreactorError {
   }
 }
 
-/** No kernel can tell when this kind of file is ready, because it always is: a regular file, a directory, /dev/null. */
+/**
+ * No kernel can tell when this kind of file is ready, because it always is: a regular file, a directory, /dev/null. Reading
+ * and writing go on all the same, in a thread, where the kind of file can be read.
+ */
 export class NotPollableError extends CoreactorError {
   constructor(fd: number) {
     super('ERR_COREACTOR_NOT_POLLABLE', `fd ${fd} cannot be waited for: it is a file, or a device that is always ready`)

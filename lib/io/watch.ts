@@ -6,6 +6,7 @@ import { EEXIST, EPERM, SystemError, EBADF } from '../kernel/errno.js'
 import { ERROR, ONE_SHOT, PRIORITY, READABLE, READ_CLOSED, WRITE_CLOSED } from '../kernel/layout.js'
 import { Registration } from '../reactor/registration.js'
 import type { Runtime } from '../runtime/runtime.js'
+import { JobReader } from '../jobs/job-reader.js'
 import { ClosedError, FdInUseError, NotPollableError } from './errors.js'
 
 /** What waits on a watch. */
@@ -31,6 +32,10 @@ export class Watch extends Registration {
   private interest = 0
   /** Whether the kernel has accepted to watch it once. */
   private pollable = false
+  /** What reads it where the kernel has refused. */
+  private jobs: JobReader | null = null
+  /** Whether those jobs may wait for somebody: a device, and no file. */
+  waits = false
 
   constructor(runtime: Runtime, fd: number, owned: boolean) {
     super()
@@ -66,6 +71,41 @@ export class Watch extends Registration {
     this.probe()
   }
 
+  /**
+   * As `check`, for reading and writing: what no kernel watches is read and written by jobs. Null where the kernel watches
+   * it. Throws `NotPollableError` for what can be neither watched nor read.
+   */
+  checkTransfer(): JobReader | null {
+    if (this.jobs !== null && this.end === null) return this.jobs
+    try {
+      this.check()
+      return null
+    } catch (error) {
+      if (!(error instanceof NotPollableError)) throw error
+      const kind = this.runtime.kernel.describeFd(this.fd)
+      if (typeof kind === 'number' || kind.is === 'directory') throw error
+      this.waits = kind.is !== 'file'
+      return (this.jobs = new JobReader(this.runtime, this.waits, () => this.tellReaders()))
+    }
+  }
+
+  /** Whether the kernel is known to watch it. */
+  get isPollable(): boolean {
+    return this.pollable
+  }
+
+  /** Has `watcher` told when a job has ended, or that this is closed. */
+  awaitJob(watcher: Watcher): void {
+    this.watchers.add(watcher)
+  }
+
+  private tellReaders(): void {
+    for (const watcher of this.watchers) {
+      this.watchers.delete(watcher)
+      watcher.report(null)
+    }
+  }
+
   /** What is so now, of `interest` or in its place; 0 = nothing. */
   poll(interest: number): number {
     const { kernel } = this.runtime
@@ -93,9 +133,13 @@ export class Watch extends Registration {
     const { fd, runtime } = this
     if (fd < 0) return
     this.fd = -1
+    const { jobs } = this
+    jobs?.close()
     this.finish(new ClosedError('the descriptor'))
     runtime.reactor.remove(this, fd)
-    if (this.owned) runtime.kernel.closeFd(fd)
+    if (!this.owned) return
+    if (jobs === null) runtime.kernel.closeFd(fd)
+    else runtime.kernel.closeAfterJobs(fd)
   }
 
   override lost(): void {
