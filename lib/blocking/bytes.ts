@@ -1,4 +1,5 @@
 /** The memory that users give to calls on files: checked before anything is done. */
+import { Chunks } from '../jobs/transfer.js'
 import { invalidType, invalidValue } from '../task/validate.js'
 
 /** Throws what is wrong with a buffer to read into. */
@@ -9,14 +10,14 @@ export function checkInto(name: string, into: unknown): asserts into is Uint8Arr
 }
 
 /** What is written, as one piece or more. */
-export function chunksOf(name: string, data: unknown): readonly Uint8Array[] {
-  if (typeof data === 'string') return [Buffer.from(data)]
+export function chunksOf(name: string, data: unknown): Chunks {
+  if (typeof data === 'string') return new Chunks([Buffer.from(data)])
   const chunks: unknown[] = Array.isArray(data) ? [...(data as unknown[])] : [data]
   for (const chunk of chunks) {
     if (!(chunk instanceof Uint8Array)) throw invalidType(name, 'a string, a Uint8Array or an array of Uint8Arrays', data)
     checkAttached(name, chunk)
   }
-  return chunks as Uint8Array[]
+  return new Chunks(chunks as Uint8Array[])
 }
 
 /** Its memory has not been transferred to somebody else: an empty view is all that shows of that. */

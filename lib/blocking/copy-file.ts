@@ -54,8 +54,9 @@ function* copying(source: PathBytes, target: PathBytes, exclusive: boolean): Cor
       whole = true
       return copied
     } finally {
-      yield* to.close()
+      // First: in a cancelled scope closing throws again.
       if (made && !whole) yield* shield(() => unlink(target))
+      yield* to.close()
     }
   } finally {
     yield* from.close()

@@ -28,7 +28,7 @@ import type { WriteData } from '../io/write.js'
 import { BackgroundCall } from '../jobs/background-call.js'
 import { abandonOf, type BlockingOptions } from '../jobs/blocking-call.js'
 import { JobReader } from '../jobs/job-reader.js'
-import { readOnce, writeAll } from '../jobs/transfer.js'
+import { readOnce, writeAll, type Chunks } from '../jobs/transfer.js'
 import { currentRuntime } from '../runtime/current.js'
 import type { Runtime } from '../runtime/runtime.js'
 import { dispose } from '../task/dispose.js'
@@ -318,9 +318,11 @@ export class File extends Sink implements ReadableState {
    * yield* file.datasync()
    */
   write(data: WriteData, options: WriteOptions = {}): Op<number> {
-    const chunks = chunksOf('data', data)
-    const position = positionOf(options)
-    const abandon = abandonOf(options, false)
+    return this.writeChunks(chunksOf('data', data), positionOf(options), abandonOf(options, false))
+  }
+
+  /** @internal The same of what has been checked. */
+  writeChunks(chunks: Chunks, position: number, abandon: boolean): Op<number> {
     return this.using((fd) => this.writing(fd, chunks, position, abandon))
   }
 
@@ -387,7 +389,7 @@ export class File extends Sink implements ReadableState {
     await dispose(this.close())
   }
 
-  private *writing(fd: number, chunks: readonly Uint8Array[], position: number, abandon: boolean): Coroutine<number> {
+  private *writing(fd: number, chunks: Chunks, position: number, abandon: boolean): Coroutine<number> {
     const written = yield* writeAll({ fd, position, waits: this.waits, where: this.where }, chunks, abandon)
     this.written += written
     return written

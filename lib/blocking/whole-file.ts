@@ -4,6 +4,7 @@ import { SystemError } from '../kernel/errno.js'
 import type { PathBytes } from '../kernel/kernel.js'
 import { FILE_CALLS, JOB_MOST_BYTES } from '../kernel/layout.js'
 import { abandonOf, type BlockingOptions, type Take } from '../jobs/blocking-call.js'
+import type { Chunks } from '../jobs/transfer.js'
 import type { WriteData } from '../io/write.js'
 import { op } from '../task/op.js'
 import type { Coroutine, Op } from '../task/types.js'
@@ -97,19 +98,18 @@ function writeWhole(path: PathLike, data: WriteData, options: WriteFileOptions, 
   const flags = flagsOf(options.flags ?? usual)
   const mode = modeOf('options.mode', options.mode ?? 0o666)
   const abandon = abandonOf(options, false)
-  const size = chunks.reduce((sum, { length }) => sum + length, 0)
-  if (size > JOB_MOST_BYTES) return op(() => writeLarge(bytes, chunks, flags, mode, abandon))
+  if (chunks.size > JOB_MOST_BYTES) return op(() => writeLarge(bytes, chunks, flags, mode, abandon))
   const finish = (result: number, take: Take): void => {
     const [failed] = take() as [number]
     if (result < 0) throw new SystemError(result, FILE_CALLS[failed] as string, where(bytes))
   }
-  return opening((waits) => ({ kind: 'writeFile', path: bytes, flags, mode, chunks, waits }), finish, abandon)
+  return opening((waits) => ({ kind: 'writeFile', path: bytes, flags, mode, chunks: chunks.all, waits }), finish, abandon)
 }
 
-function* writeLarge(path: PathBytes, chunks: readonly Uint8Array[], flags: number, mode: number, abandon: boolean): Coroutine<void> {
+function* writeLarge(path: PathBytes, chunks: Chunks, flags: number, mode: number, abandon: boolean): Coroutine<void> {
   const file = yield* openAs(path, flags, mode, abandon)
   try {
-    yield* file.write(chunks, { abandon })
+    yield* file.writeChunks(chunks, -1, abandon)
   } finally {
     yield* file.close()
   }

@@ -6,7 +6,7 @@ import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/kernel.js'
 import { PRIORITY, READABLE, WRITABLE } from '../kernel/layout.js'
 import type { JobReader } from '../jobs/job-reader.js'
-import { writeAll } from '../jobs/transfer.js'
+import { Chunks, writeAll } from '../jobs/transfer.js'
 import { currentRuntime } from '../runtime/current.js'
 import { Cancelled } from '../task/errors.js'
 import { Leaf } from '../task/leaf.js'
@@ -342,7 +342,7 @@ export class Descriptor {
     if (users.writer !== null) throw new BusyError('writing to this descriptor')
     const writer = (users.writer = {})
     try {
-      if (bytes.length > 0) yield* writeAll({ fd: watch.fd, position: -1, waits: watch.waits }, [bytes], false)
+      if (bytes.length > 0) yield* writeAll({ fd: watch.fd, position: -1, waits: watch.waits }, new Chunks([bytes]), false)
     } finally {
       if (users.writer === writer) users.writer = null
     }

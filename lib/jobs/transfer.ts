@@ -19,6 +19,8 @@ export interface Place {
 /** Reads once, into all of `into`, one after the other: at most JOB_MOST_BYTES. */
 export function readOnce({ fd, position, waits, where }: Place, into: readonly Uint8Array[], abandon: boolean): Op<number> {
   const room = sizeOf(into)
+  // Between being checked and now.
+  if (room === 0) throw new DetachedBufferError(0)
   const length = Math.min(room, JOB_MOST_BYTES)
   return blockingCall(
     { kind: 'read', fd, length, position, waits },
@@ -33,18 +35,35 @@ export function readOnce({ fd, position, waits, where }: Place, into: readonly U
   )
 }
 
-/** Writes all chunks, with as many calls as it takes. An error, `Cancelled` too, says `bytesWritten`, if any were. */
-export function writeAll(place: Place, chunks: readonly Uint8Array[], abandon: boolean): Op<number> {
-  const size = sizeOf(chunks)
-  return op(() => writing(place, chunks, size, abandon))
+/** What is to be written, and how much it was when it was given. */
+export class Chunks {
+  readonly size: number
+  private readonly pieces: readonly Uint8Array[]
+
+  constructor(pieces: readonly Uint8Array[]) {
+    this.pieces = pieces
+    this.size = sizeOf(pieces)
+  }
+
+  /** All of them. Throws if some of it is not there any more. */
+  get all(): readonly Uint8Array[] {
+    if (sizeOf(this.pieces) !== this.size) throw new DetachedBufferError(0)
+    return this.pieces
+  }
 }
 
-function* writing(place: Place, chunks: readonly Uint8Array[], size: number, abandon: boolean): Coroutine<number> {
+/** Writes all chunks, with as many calls as it takes. An error, `Cancelled` too, says `bytesWritten`, if any were. */
+export function writeAll(place: Place, chunks: Chunks, abandon: boolean): Op<number> {
+  return op(() => writing(place, chunks, abandon))
+}
+
+function* writing(place: Place, chunks: Chunks, abandon: boolean): Coroutine<number> {
+  const { size } = chunks
   let done = 0
   try {
     do {
-      if (sizeOf(chunks) !== size) throw new DetachedBufferError(0)
-      const piece = done === 0 && size <= JOB_MOST_BYTES ? chunks : pieceOf(chunks, done)
+      const { all } = chunks
+      const piece = done === 0 && size <= JOB_MOST_BYTES ? all : pieceOf(all, done)
       done += yield* writeOnce(place, piece, done, abandon)
     } while (done < size)
     return done
