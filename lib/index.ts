@@ -1,5 +1,6 @@
 /** The public entry point `coreactor`: re-exports only. */
 export { run, type RunOptions } from './runtime/run.js'
+export type { BlockedStep, WatchdogOptions } from './runtime/step-watchdog.js'
 export { allTasks } from './task/all-tasks.js'
 export { checkpoint } from './task/checkpoint.js'
 export { all, allSettled, any, race, type Result, type Results, type Settled, type SettledResults } from './task/combine.js'

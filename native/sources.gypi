@@ -19,6 +19,7 @@
       'core/socket_file.cc',
       'core/socket_options.cc',
       'core/unix_message.cc',
+      'core/step_watchdog.cc',
     ],
     'core_linux_sources': [
       'core/clock_linux.cc',
@@ -34,6 +35,7 @@
       'core/transfer_linux.cc',
       'core/jobs/copy_linux.cc',
       'core/process_linux.cc',
+      'core/thread_cpu_linux.cc',
     ],
     'node_sources': [
       'node/addon.cc',
@@ -49,6 +51,7 @@
       'node/option_bindings.cc',
       'node/unix_bindings.cc',
       'node/transfer_bindings.cc',
+      'node/step_watchdog_binding.cc',
     ],
   },
 }

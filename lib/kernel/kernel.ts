@@ -151,6 +151,18 @@ export interface OptionTables {
   }[]
 }
 
+/** The watch that a thread of the system's keeps on this one: see `Kernel.watchSteps`. */
+export interface WatchedSteps {
+  /** Four numbers, STEP_* in `layout.ts`. */
+  readonly record: Float64Array
+  setLimit(ms: number): void
+  /** What `number`, from 1 to 65535, stands for in reports; `origin` is any number of lines, or empty. */
+  setName(number: number, text: string, origin: string): void
+  /** Of the step that was reported last: whose it was, its milliseconds, and how many of them this thread has computed. */
+  takeReported(): readonly [whose: number, ms: number, cpuMs: number]
+  close(): void
+}
+
 export interface Kernel {
   /** The batch of the current turn. One array for the kernel's life; no object is made per event. */
   readonly events: Events
@@ -341,4 +353,13 @@ export interface Kernel {
 
   /** No child of this process will have it. */
   closeOnExec(fd: number): number
+
+  // This thread, seen from outside -------------------------------------------------------------------------------
+
+  /**
+   * Has another thread look at `record`, where this one writes down what it does, until `close`. When it has been in the
+   * same step for `ms`, of time in which the process could run, the other says so on standard error: a report that begins
+   * with `opening`. -EAGAIN: the system has no thread to give.
+   */
+  watchSteps(ms: number, opening: string): WatchedSteps | number
 }

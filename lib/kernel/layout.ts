@@ -43,6 +43,17 @@ export const CONTROL_INTS = 4
 export const CONTROL_DISPATCHING = 0
 export const CONTROL_REQUESTED = 1
 
+/**
+ * The record of `Kernel.watchSteps`, of doubles. WHOSE: a name's number times NAME_FACTOR, and a task's id; 0 = in no step.
+ * NUMBER: another one for each step. REPORTED is written by the other thread: not 0 = a step was reported. DEBUGGED: not 0
+ * = this thread may be standing at a breakpoint, and is reported only if it computes.
+ */
+export const STEP_WHOSE = 0
+export const STEP_NUMBER = 1
+export const STEP_REPORTED = 2
+export const STEP_DEBUGGED = 3
+export const STEP_NAME_FACTOR = 2 ** 32
+
 /** Kinds of blocking jobs. See `Job` in `kernel.ts`. */
 export const JobKind = {
   FSTAT: 0,
@@ -204,6 +215,11 @@ export const LAYOUT: Readonly<Record<string, number>> = {
   CONTROL_INTS,
   CONTROL_DISPATCHING,
   CONTROL_REQUESTED,
+  STEP_WHOSE,
+  STEP_NUMBER,
+  STEP_REPORTED,
+  STEP_DEBUGGED,
+  STEP_NAME_FACTOR,
   SHUT_READ,
   SHUT_WRITE,
   MESSAGE_TRUNCATED: Message.TRUNCATED,

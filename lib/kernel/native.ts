@@ -4,8 +4,8 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { EINVAL } from './errno.js'
-import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn } from './kernel.js'
+import { EAGAIN, EINVAL } from './errno.js'
+import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn, WatchedSteps } from './kernel.js'
 import {
   assertLayout,
   CONTROL_DISPATCHING,
@@ -38,12 +38,19 @@ interface Driver {
   close(): void
 }
 
+/** The class of `native/node/step_watchdog_binding.cc`. */
+interface NativeStepWatchdog extends Omit<WatchedSteps, 'record'> {
+  /** The memory of `WatchedSteps.record`; undefined if there is no thread to be had. */
+  readonly record: ArrayBuffer | undefined
+}
+
 /** What `native/node/addon.cc` exports. */
 interface Addon {
   readonly layout: Readonly<Record<string, number>>
   readonly Driver: new (turn: Turn) => Driver
   add(driver: DriverHandle, fd: number, interest: number, mode: number, slot: number, generation: number): number
   remove(driver: DriverHandle, fd: number): number
+  readonly StepWatchdog: new (ms: number, opening: string) => NativeStepWatchdog
   now(): number
   entropy(): number
   socket(family: SocketFamily, type?: SocketType, protocol?: number): number
@@ -264,6 +271,18 @@ export function nativeKernel(): Kernel {
     transferPipe: addon.transferPipe,
     splice: addon.splice,
     sendFile: addon.sendFile,
-    closeOnExec: addon.closeOnExec
+    closeOnExec: addon.closeOnExec,
+    watchSteps(ms, opening) {
+      const watchdog = new addon.StepWatchdog(ms, opening)
+      const { record } = watchdog
+      if (record === undefined) return EAGAIN
+      return {
+        record: new Float64Array(record),
+        setLimit: (limit) => watchdog.setLimit(limit),
+        setName: (number, text, origin) => watchdog.setName(number, text, origin),
+        takeReported: () => watchdog.takeReported(),
+        close: () => watchdog.close()
+      }
+    }
   }
 }

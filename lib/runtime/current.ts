@@ -6,12 +6,16 @@ import { contexts, nodeAsyncContext } from './async-context.js'
 import { environment } from './environment.js'
 import { GuardRails } from './guard-rails.js'
 import { Runtime } from './runtime.js'
+import { watchSteps } from './step-watchdog.js'
 
 let own: Runtime | null = null
 
 /** The runtime on the operating system, opened at first use. One per thread: workers have their own. */
 export function ownRuntime(): Runtime {
-  own ??= new Runtime(nativeKernel())
+  if (own === null) {
+    own = new Runtime(nativeKernel())
+    if (environment.debug) watchSteps(own.kernel, {}, true)
+  }
   return own
 }
 

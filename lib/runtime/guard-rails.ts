@@ -20,9 +20,10 @@ import { describe, type Failure } from '../task/errors.js'
 import type { Scheduler } from '../task/scheduler.js'
 import type { Scope } from '../task/scope.js'
 import type { Task } from '../task/task.js'
+import { callers } from './callers.js'
 
 /** asyncio's `slow_callback_duration`. */
-const SLOW_STEP_MS = 100
+export const SLOW_STEP_MS = 100
 
 /** Frames looked at: the library's own on top are some ten at most. */
 const STACK_DEPTH = 40
@@ -58,7 +59,7 @@ export class GuardRails implements Debug {
   }
 
   created(op: object): void {
-    const site = callers()
+    const site = callers(STACK_DEPTH)
     this.sites.set(op, site)
     this.watch(op, {
       code: 'COREACTOR_NEVER_DRIVEN',
@@ -73,7 +74,7 @@ export class GuardRails implements Debug {
   }
 
   promised(deferred: object): void {
-    this.sites.set(deferred, callers())
+    this.sites.set(deferred, callers(STACK_DEPTH))
   }
 
   rejected(deferred: object, error: unknown): void {
@@ -109,7 +110,7 @@ export class GuardRails implements Debug {
     const spawner = ambientTask()
     // What the library spawns in a task of its own was asked for where that was spawned.
     const inherited = spawner === null ? undefined : this.spawns.get(spawner)
-    this.spawns.set(task, callers(inherited))
+    this.spawns.set(task, callers(STACK_DEPTH, inherited))
   }
 
   awaits(task: Task, op: object): void {
@@ -178,26 +179,6 @@ export class GuardRails implements Debug {
 function leave(pending: Pending): void {
   for (const list of pending.lists) list.delete(pending)
   pending.lists = []
-}
-
-/** Who called the library: the user's own frames, or `otherwise` if there are none on the stack. */
-function callers(otherwise?: string): string {
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = STACK_DEPTH
-  const { stack = '' } = new Error()
-  Error.stackTraceLimit = stackTraceLimit
-  const lines = stack.split('\n').slice(1)
-  const own = lines.filter((line) => !OTHERS.some((other) => line.includes(other)))
-  return own.length > 0 ? own.join('\n') : (otherwise ?? lines.join('\n'))
-}
-
-/** In the frames of others: of Node, of the language's own functions, and of the library, in dist/ or, by source maps, lib/. */
-const OTHERS = ['node:', '(<anonymous>)', ...['..', '../../lib/'].flatMap(spellings)]
-
-/** A folder of the library as it may stand in a stack: in a URL, or as a path. */
-function spellings(folder: string): string[] {
-  const { pathname } = new URL(folder, import.meta.url)
-  return [pathname, decodeURIComponent(pathname)]
 }
 
 function warn(code: Code, message: string, detail: string): void {

@@ -3,8 +3,9 @@
  * Knows nothing of fds, clocks or Node: what it needs from outside is its `SchedulerHost`.
  */
 import { contexts, setCurrent } from './ambient.js'
-import { debug } from './debug.js'
+import { debug, type Debug } from './debug.js'
 import type { Failure } from './errors.js'
+import { stepWatch, type StepWatch } from './step-watch.js'
 import type { Task } from './task.js'
 
 /** What a scheduler needs from the runtime that it runs in. */
@@ -65,6 +66,7 @@ export class Scheduler {
 
   /** Runs the tasks that are ready now. Those that become ready meanwhile run next turn. */
   runReady(): void {
+    const watch = stepWatch
     for (let remaining = this.size; remaining > 0; remaining--) {
       if (this.random !== null) this.shuffle(remaining, this.random)
       const task = this.ring[this.head] as Task
@@ -74,10 +76,18 @@ export class Scheduler {
       this.budget = BUDGET_OPERATIONS
       this.budgetStart = -1
       setCurrent(task)
-      if (debug === null) this.step(task)
-      else debug.step(task, () => this.step(task))
+      if (debug === null && watch === null) this.step(task)
+      else this.observedStep(task, debug, watch)
     }
     setCurrent(null)
+    watch?.rest()
+  }
+
+  private observedStep(task: Task, guard: Debug | null, watch: StepWatch | null): void {
+    watch?.begin(task)
+    if (guard === null) this.step(task)
+    else guard.step(task, () => this.step(task))
+    watch?.end()
   }
 
   private step(task: Task): void {

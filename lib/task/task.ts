@@ -1,12 +1,13 @@
 /** A coroutine that the scheduler runs: the only place that calls `next()`, and the handle its owner holds. */
 import { ambientTask, contexts, current, runAsync, setCurrent, type Context } from './ambient.js'
-import { debug } from './debug.js'
+import { debug, type Debug } from './debug.js'
 import { Cancelled, CoreactorError, TaskCancelledError, type Failure } from './errors.js'
 import { Join } from './join.js'
 import type { Leaf } from './leaf.js'
 import type { Scope } from './scope.js'
 import type { Scheduler } from './scheduler.js'
 import { CANCEL, isCoroutineFunction, PROBE, RESUME, type Body, type Coroutine, type Op, type Parked, type Signal, type Waiter } from './types.js'
+import { stepWatch } from './step-watch.js'
 import { Promised } from './until.js'
 
 /** What a task does next. The first five are "ready" or running; exactly one of the last three is its end. */
@@ -74,6 +75,8 @@ export class Task<T = unknown> implements Op<T> {
   locals: ReadonlyMap<object, unknown> | null
   /** @internal Written by a leaf that is resumed with PROBE. */
   declare parkedStack: string | undefined
+  /** @internal The step watch's own; see STEP_WHOSE in kernel/layout.ts. */
+  declare watchedAs: number | undefined
 
   /** @internal Use `spawn`. */
   constructor(owner: Scope, steps: Start | Steps, name: string) {
@@ -91,6 +94,7 @@ export class Task<T = unknown> implements Op<T> {
   static spawn<A extends unknown[], T>(owner: Scope, body: Body<A, T>, args: A): Task<T> {
     const start = new Start(body as unknown as Body<unknown[], unknown>, args)
     const task = new this<T>(owner, start, body.name)
+    if (stepWatch !== null) stepWatch.spawned(task, body)
     owner.scheduler.enqueue(task)
     return task
   }
@@ -109,6 +113,7 @@ export class Task<T = unknown> implements Op<T> {
 
   set name(name: string) {
     this.givenName = String(name)
+    if (stepWatch !== null) stepWatch.renamed(this)
   }
 
   /** `name#id`. */
@@ -330,22 +335,19 @@ export class AwaitTask<T> extends Task<T> {
   /** It begins at once: an `await` does not wait for the next turn to make its first attempt. */
   constructor(scope: Scope, op: Op<T>, resolve: (value: T) => void, reject: (error: unknown) => void) {
     super(scope.owning, op[Symbol.iterator]() as unknown as Steps, 'await')
-    this.resolve = resolve
-    this.reject = reject
     const awaiter = ambientTask()
     this.awaiting = awaiter?.principal ?? null
+    const { awaiting } = this
+    this.resolve = stepWatch === null || awaiting === null ? resolve : stepWatch.continued(awaiting, resolve)
+    this.reject = stepWatch === null || awaiting === null ? reject : stepWatch.continued(awaiting, reject)
     this.awaiter = awaiter?.owner === this.owner ? awaiter : null
     this.link()
     scope.hold(this)
     this.addJoiner(this)
     const previous = current
     setCurrent(this)
-    if (debug === null) {
-      this.run()
-    } else {
-      debug.awaits(this, op)
-      debug.step(this, () => this.run())
-    }
+    if (debug === null && stepWatch === null) this.run()
+    else this.runObserved(op)
     setCurrent(previous)
     // It has begun in that of whoever awaits, and may have changed it.
     if (!this.ended) this.context = contexts.capture()
@@ -353,6 +355,13 @@ export class AwaitTask<T> extends Task<T> {
 
   override get principal(): Task | null {
     return this.awaiting
+  }
+
+  private runObserved(op: Op<T>): void {
+    if (debug !== null) debug.awaits(this, op)
+    const step = debug === null ? () => this.run() : () => (debug as Debug).step(this, () => this.run())
+    if (stepWatch === null) step()
+    else stepWatch.within(this, step)
   }
 
   /** It is more than somebody's operation: a main body. */

@@ -543,6 +543,10 @@ export class MemoryKernel implements Kernel {
     return this.sockets.has(fd) ? 0 : EBADF
   }
 
+  watchSteps(): number {
+    return ENOSYS
+  }
+
   setNonBlocking(fd: number): number {
     return this.sockets.has(fd) ? 0 : EBADF
   }

@@ -6,6 +6,7 @@
 #include "../core/jobs/file.h"
 #include "../core/jobs/path.h"
 #include "../core/socket.h"
+#include "../core/step_watchdog.h"
 #include "../core/unix_message.h"
 #include "datagram_bindings.h"
 #include "descriptor_bindings.h"
@@ -16,6 +17,7 @@
 #include "option_bindings.h"
 #include "process_bindings.h"
 #include "socket_bindings.h"
+#include "step_watchdog_binding.h"
 #include "transfer_bindings.h"
 #include "unix_bindings.h"
 
@@ -140,12 +142,18 @@ Napi::Object Layout(Napi::Env env) {
   set("RECORD_RESULT", IntsBefore<int32_t>(offsetof(DatagramRecord, result)));
   set("RECORD_ADDRESS", offsetof(DatagramRecord, address));
   set("RECORD_LOCAL", offsetof(DatagramRecord, local));
+  set("STEP_WHOSE", IntsBefore<double>(offsetof(StepRecord, whose)));
+  set("STEP_NUMBER", IntsBefore<double>(offsetof(StepRecord, step)));
+  set("STEP_REPORTED", IntsBefore<double>(offsetof(StepRecord, reported)));
+  set("STEP_DEBUGGED", IntsBefore<double>(offsetof(StepRecord, debugged)));
+  set("STEP_NAME_FACTOR", kNameFactor);
   return layout;
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", Layout(env));
   DefineDriver(env, exports);
+  exports.Set("StepWatchdog", DefineStepWatchdog(env));
   DefineSocketFunctions(env, exports);
   DefineDescriptorFunctions(env, exports);
   DefineUnixFunctions(env, exports);

@@ -1,0 +1,26 @@
+// How much a thread has computed, and whether it could: asked by another one.
+#pragma once
+
+#include <chrono>
+
+namespace coreactor {
+
+// Made in the thread itself, and valid while that lives.
+class ThreadCpu {
+ public:
+  // Of the calling thread. (thread_cpu_linux.cc)
+  static ThreadCpu OfThisThread();
+
+  // 0 where the system does not say.
+  std::chrono::nanoseconds Used() const;
+  // Whether it has been stopped, or would run and has no processor to run on, or runs: as opposed
+  // to waiting for something. False where the system does not say.
+  bool HasNoProcessor() const;
+
+ private:
+  // The numbers of its clock, and of itself.
+  int clock_ = 0;
+  int thread_ = 0;
+};
+
+}  // namespace coreactor
