@@ -78,6 +78,8 @@ class StepWatchdog implements StepWatch {
   }
 
   spawned(task: Task, body: object): void {
+    // It works for the one that has spawned it, and stands for that.
+    if (task.principal !== task) return
     const spawner = ambientTask()
     const spawnerName = spawner === null ? 0 : this.nameOf(spawner)
     const known = this.bodies.get(body)
@@ -181,7 +183,8 @@ class StepWatchdog implements StepWatch {
 
   /** Of one that is attached later the first stop is taken for a call that blocks. */
   private lookForDebugger(): void {
-    const inspector = process.getBuiltinModule('node:inspector') as typeof import('node:inspector') | undefined
+    // Not imported: there are Nodes without it.
+    const inspector = process.getBuiltinModule('node:inspector') as { url(): string | undefined } | undefined
     this.record[STEP_DEBUGGED] = inspector?.url() === undefined ? 0 : 1
   }
 }
