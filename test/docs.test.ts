@@ -38,6 +38,7 @@ function exported(entry: string): string[] {
 /** What the short examples of docstrings leave out: the imports, and what their reader has around them. */
 const CONTEXT = `import { ${exported('index.ts').join(', ')} } from 'coreactor'
 import { ${exported('testing.ts').join(', ')} } from 'coreactor/testing'
+import { ${exported('offload.ts').join(', ')} } from 'coreactor/offload'
 import type { EventEmitter } from 'node:events'
 import { open } from 'node:fs/promises'
 declare const connection: Connection, url: string, urls: string[], name: string, addresses: string[], jobs: Op<void>[]

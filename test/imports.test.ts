@@ -19,6 +19,7 @@ const TABLE: Record<string, readonly string[]> = {
   io: ['jobs'],
   blocking: ['io'],
   net: ['io', 'blocking'],
+  offload: ['runtime', 'sync'],
   testing: ['net']
 }
 
@@ -28,6 +29,15 @@ const BUILTINS: Record<string, readonly string[]> = {
   runtime: ['node:async_hooks', 'node:os', 'node:worker_threads'],
   blocking: ['node:fs', 'node:net', 'node:os', 'node:url', 'node:util'],
   net: ['node:net'],
+  offload: [
+    'node:async_hooks',
+    'node:child_process',
+    'node:os',
+    'node:path',
+    'node:url',
+    'node:vm',
+    'node:worker_threads'
+  ],
   // The memory kernel's `sendFile`.
   testing: ['node:fs']
 }
