@@ -1,4 +1,4 @@
-/** The example service as a process of its own, as a service manager starts it. */
+/** An example as a process of its own, as a service manager starts it. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -25,8 +25,12 @@ export interface ChildService {
 }
 
 /** Starts it, with more in its environment, and waits until it says that it is ready. */
-export async function startService(args: readonly string[], env: Record<string, string> = {}): Promise<ChildService> {
-  const child = spawn(process.execPath, [join(root, 'out/examples/echo-service.js'), ...args], {
+export async function startService(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  example = 'echo-service'
+): Promise<ChildService> {
+  const child = spawn(process.execPath, [join(root, `out/examples/${example}.js`), ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
