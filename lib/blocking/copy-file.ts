@@ -66,7 +66,8 @@ function* copying(source: PathBytes, target: PathBytes, exclusive: boolean): Cor
 /** Not with O_TRUNC: it may be the source itself. */
 function* openTarget(path: PathBytes, mode: number, exclusive: boolean): Coroutine<{ file: File; made: boolean }> {
   try {
-    return { file: yield* openAs(path, O_WRONLY | O_CREAT | O_EXCL, mode, false), made: true }
+    // Whatever happens: it is known then that there is a file to remove.
+    return { file: yield* openAs(path, O_WRONLY | O_CREAT | O_EXCL, mode, false, null), made: true }
   } catch (error) {
     if (exclusive || !(error instanceof SystemError) || error.errno !== EEXIST) throw error
     return { file: yield* openAs(path, O_WRONLY, mode, false), made: false }

@@ -26,7 +26,7 @@ import { Sink } from '../io/sink.js'
 import { pipe, type LimitOptions, type PipeTarget, type PipeToOptions, type ReadLineOptions } from '../io/stream.js'
 import type { WriteData } from '../io/write.js'
 import { BackgroundCall } from '../jobs/background-call.js'
-import { abandonOf, type BlockingOptions } from '../jobs/blocking-call.js'
+import { abandonOf, type BlockingOptions, type Take, type Undo } from '../jobs/blocking-call.js'
 import { JobReader } from '../jobs/job-reader.js'
 import { readOnce, writeAll, type Chunks } from '../jobs/transfer.js'
 import { currentRuntime } from '../runtime/current.js'
@@ -416,7 +416,7 @@ export class File extends Sink implements ReadableState {
  * Opens a file: open(2). `flags` are as in `node:fs`, `'r'` by default. It is to be closed; as a worker ends, the library
  * does so. Opening a FIFO waits for whoever opens the other end, and delays no other call by that.
  *
- * On cancel a call that has been begun is waited for, and gives its file; with `abandon` that is closed. Errors: system
+ * On cancel a call that has been begun is waited for, or abandoned, and what it has opened is closed. Errors: system
  * errors with `path`, such as `ENOENT`; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at
  * once.
  *
@@ -429,8 +429,8 @@ export function open(path: PathLike, flags: OpenFlags = 'r', options: OpenOption
   return openAs(pathOf('path', path), flagsOf(flags), mode, abandonOf(options, false))
 }
 
-/** @internal The same of what has been checked. */
-export function openAs(path: PathBytes, flags: number, mode: number, abandon: boolean): Op<File> {
+/** @internal The same of what has been checked. Without `undo`, a cancelled one that has been begun gives its file. */
+export function openAs(path: PathBytes, flags: number, mode: number, abandon: boolean, undo: Undo | null = closeAgain): Op<File> {
   let waits = false
   return opening(
     (mayWait) => {
@@ -441,6 +441,11 @@ export function openAs(path: PathBytes, flags: number, mode: number, abandon: bo
       if (result < 0) throw new SystemError(result, 'open', where(path))
       return new File(currentRuntime(), take() as number, path, waits)
     },
-    abandon
+    abandon,
+    undo
   )
+}
+
+function closeAgain(result: number, take: Take): void {
+  if (result >= 0) new BackgroundCall(currentRuntime(), { kind: 'close', fd: take() as number }, () => {})
 }

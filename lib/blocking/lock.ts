@@ -2,7 +2,9 @@
 import { check, EAGAIN } from '../kernel/errno.js'
 import { Lock } from '../kernel/layout.js'
 import { fdOf, type FileLike } from '../io/send-file.js'
+import { BackgroundCall } from '../jobs/background-call.js'
 import { blockingCall } from '../jobs/blocking-call.js'
+import { currentRuntime } from '../runtime/current.js'
 import { immediate, op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { invalidType } from '../task/validate.js'
@@ -97,7 +99,10 @@ export function lockOf(file: Locked, options: LockOptions): () => Op<FileLock | 
         check(result, 'flock')
         return new FileLock(file)
       },
-      false
+      false,
+      (result) => {
+        if (result >= 0) new BackgroundCall(currentRuntime(), { kind: 'lock', fd: file.fd, how: Lock.UNLOCK }, () => {})
+      }
     )
 }
 

@@ -1,14 +1,14 @@
 /** Jobs that open a file by its path: what may wait for whoever is at the other end does so among its like. */
 import type { Job } from '../kernel/kernel.js'
 import { JOB_MAY_WAIT } from '../kernel/layout.js'
-import { blockingCall, type Finish } from '../jobs/blocking-call.js'
+import { blockingCall, type Finish, type Undo } from '../jobs/blocking-call.js'
 import { op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 
 const MAY_WAIT = Symbol('may wait')
 
 /** The job as an operation: tried as one that ends by itself, and, if it may not, made as one that waits. */
-export function opening<T>(job: (waits: boolean) => Job, finish: Finish<T>, abandon: boolean): Op<T> {
+export function opening<T>(job: (waits: boolean) => Job, finish: Finish<T>, abandon: boolean, undo: Undo | null = null): Op<T> {
   return op(function* () {
     const first = yield* blockingCall<T | typeof MAY_WAIT>(
       job(false),
@@ -18,8 +18,9 @@ export function opening<T>(job: (waits: boolean) => Job, finish: Finish<T>, aban
         take()
         return MAY_WAIT
       },
-      abandon
+      abandon,
+      undo === null ? null : (result, take) => (result === JOB_MAY_WAIT ? void take() : undo(result, take))
     )
-    return first === MAY_WAIT ? yield* blockingCall(job(true), finish, abandon) : first
+    return first === MAY_WAIT ? yield* blockingCall(job(true), finish, abandon, undo) : first
   })
 }

@@ -27,21 +27,26 @@ export type Take = (into?: Float64Array | readonly Uint8Array[]) => unknown
 /** What a job's number means: the operation's result, or an error that it throws. `take` gives what the job has found. */
 export type Finish<T> = (result: number, take: Take) => T
 
+/** Takes back what a job has done, of which nobody wants the result any more. */
+export type Undo = (result: number, take: Take) => void
+
 class BlockingCall<T> extends Leaf<T> {
   private readonly job: Job
   private readonly finish: Finish<T>
   private readonly abandon: boolean
+  private readonly undo: Undo | null
   /** Null until it has been driven. */
   private line: JobLine | null = null
   private readonly completion = new Completion()
   /** Invariant: the kernel's number of the job while it has one, and its end has not been dealt with; -1 otherwise. */
   private id = -1
 
-  constructor(job: Job, finish: Finish<T>, abandon: boolean) {
+  constructor(job: Job, finish: Finish<T>, abandon: boolean, undo: Undo | null) {
     super()
     this.job = job
     this.finish = finish
     this.abandon = abandon
+    this.undo = undo
   }
 
   protected override attempt(): boolean {
@@ -51,6 +56,10 @@ class BlockingCall<T> extends Leaf<T> {
     }
     const { result } = this.completion
     if (result === undefined) return false
+    if (this.undo !== null && (current as Task).scope.cancelRequested) {
+      this.takeBack(this.undo, result)
+      throw (current as Task).cancellation()
+    }
     const { id } = this
     const { kernel } = this.forget()
     return this.complete(this.finish(result, (into) => kernel.takeResult(id, into)))
@@ -74,7 +83,16 @@ class BlockingCall<T> extends Leaf<T> {
   }
 
   override retract(): boolean {
-    return this.callOff()
+    const { result } = this.completion
+    if (result === undefined || this.undo === null) return this.callOff()
+    this.takeBack(this.undo, result)
+    return true
+  }
+
+  private takeBack(undo: Undo, result: number): void {
+    const { id } = this
+    const { kernel } = this.forget()
+    undo(result, (into) => kernel.takeResult(id, into))
   }
 
   /** False: the call has been begun, and will end, or has ended. */
@@ -126,10 +144,11 @@ class BlockingCall<T> extends Leaf<T> {
 /**
  * Makes an operation of a job. On cancel a job that is queued is taken out of the queue and has not happened. One that
  * has been begun is not interrupted: the operation completes when it ends, and cancellation comes with the next one;
- * with `abandon` it is let go of at once.
+ * with `abandon` it is let go of at once. With `undo` it is taken back when it has ended, and `Cancelled` is thrown: for
+ * what must have an owner, as it may be the last operation of somebody who has lost a race.
  */
-export function blockingCall<T>(job: Job, finish: Finish<T>, abandon: boolean): Op<T> {
-  return new BlockingCall(job, finish, abandon)
+export function blockingCall<T>(job: Job, finish: Finish<T>, abandon: boolean, undo: Undo | null = null): Op<T> {
+  return new BlockingCall(job, finish, abandon, undo)
 }
 
 /** The option `abandon`, checked. */

@@ -76,7 +76,7 @@ export class SystemError extends Error {
   declare readonly dest?: string
 
   constructor(errno: number, syscall: string, where?: AnyAddress | FilePaths) {
-    const [code, text] = getSystemErrorMap().get(errno) ?? [`E${-errno}`, 'unknown error']
+    const [code, text] = getSystemErrorMap().get(errno) ?? nameless(errno)
     super(messageOf(code, text, syscall, where))
     this.code = code
     this.errno = errno
@@ -92,6 +92,12 @@ export class SystemError extends Error {
       this.port = where.port
     }
   }
+}
+
+/** What libuv's table leaves out, such as ECHILD. */
+function nameless(errno: number): readonly [code: string, text: string] {
+  const [name = `E${-errno}`] = Object.entries(constants.errno).find(([, number]) => -number === errno) ?? []
+  return [name, name === 'ECHILD' ? 'no child processes' : 'unknown error']
 }
 
 /** As Node words it: of a file, "ENOENT: no such file or directory, open '/nowhere'". */

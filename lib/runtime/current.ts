@@ -5,6 +5,7 @@ import { installDebug } from '../task/debug.js'
 import { contexts, nodeAsyncContext } from './async-context.js'
 import { environment } from './environment.js'
 import { GuardRails } from './guard-rails.js'
+import { reportJobs } from './report-jobs.js'
 import { Runtime } from './runtime.js'
 import { watchSteps } from './step-watchdog.js'
 
@@ -26,6 +27,9 @@ export function currentRuntime(): Runtime {
 
 // With the clock of the operating system: what it measures is real time, whatever kernel the tasks run on.
 if (environment.debug) installDebug(new GuardRails(() => ownRuntime().now()))
+
+// What still runs in a thread then does so for nobody: the process does not wait for it.
+if (environment.debug) process.once('exit', () => own !== null && reportJobs(own.kernel))
 
 installAmbience({
   asyncContext: nodeAsyncContext,
