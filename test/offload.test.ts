@@ -585,6 +585,25 @@ it.each([
   expect(attempt).toThrow(expect.objectContaining({ code }))
 })
 
+it('lets go of a job whose coroutine is closed, and has it end', () =>
+  withPool({ grace: LONG }, function* (pool) {
+    const begun = new Event()
+    const op = offload(work, 'checks', [() => begun.set()], { pool })
+    function* steps(): Coroutine<void> {
+      yield* op
+    }
+    const task = spawn(function* () {
+      const inner = steps()
+      // What `for (const … of)` does that is left by `break`.
+      inner.next()
+      yield* begun.wait()
+      inner.return()
+    })
+    yield* task
+    while (pool.statistics().busy > 0) yield* sleep(1)
+    expect(pool.statistics()).toMatchObject({ cancelled: 1, terminated: 0 })
+  }))
+
 it('does not let a job be asked for outside one', async () => {
   const { job } = await import('coreactor/offload')
   expect(job.active).toBe(false)

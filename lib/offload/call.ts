@@ -138,6 +138,8 @@ export class OffloadCall<T> extends Leaf<T> implements PooledJob {
 
   /** Also called for a coroutine that is closed while its job runs: nobody waits for its end then. */
   override disarm(): void {
+    // The scope of its functions is being left.
+    this.answer = null
     this.callOffFor('nobody waits for it any more')
   }
 

@@ -10,7 +10,7 @@ const namespaces = new Map<string, Namespace>()
 const inlines = new Map<string, AnyFunction>()
 
 export async function find(source: Source): Promise<AnyFunction> {
-  if ('inline' in source) return inline(source.inline, source.from)
+  if ('inline' in source) return inline(source.inline)
   const { module, name, from } = source
   const key = `${from}\n${module}`
   let namespace = namespaces.get(key)
@@ -59,27 +59,26 @@ function loadError(module: string, from: string, error: unknown): OffloadError {
 /** `import()` as if it were called in the file `from`. */
 function importFrom(module: string, from: string): Promise<Namespace> {
   if (URL.canParse(module)) return import(module) as Promise<Namespace>
-  return (evaluate('(specifier) => import(specifier)', from) as (specifier: string) => Promise<Namespace>)(module)
-}
-
-/** A script of somebody else's, which may `import()` what can be found from the file `from`. */
-function evaluate(source: string, from: string): unknown {
+  const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER as never
+  const script = new Script('(specifier) => import(specifier)', { filename: from, importModuleDynamically })
+  const importThere = script.runInThisContext() as (specifier: string) => Promise<Namespace>
   const { emitWarning } = process
-  // Node 20 and later warn of this one loader, although the call is documented: it is the only way to resolve a name from
-  // another file, and nothing that the author of a job could do anything about.
+  // Node warns of this loader when it is first used: the author of a job could do nothing about it, and there is no other
+  // way to resolve a name from another file.
   process.emitWarning = () => {}
   try {
-    const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER as never
-    return new Script(source, { filename: from, importModuleDynamically }).runInThisContext()
+    return importThere(module)
   } finally {
     process.emitWarning = emitWarning
   }
 }
 
-function inline(source: string, from: string): AnyFunction {
+/** As a module of its own, so that it may `import()` what has a URL, and modules of Node. */
+async function inline(source: string): Promise<AnyFunction> {
   let made = inlines.get(source)
   if (made === undefined) {
-    made = evaluate(`(${source})`, from) as AnyFunction
+    const url = `data:text/javascript,${encodeURIComponent(`export default (${source})`)}`
+    made = ((await import(url)) as { default: AnyFunction }).default
     inlines.set(source, made)
   }
   return made

@@ -15,7 +15,6 @@ export interface ModuleSource {
 
 export interface InlineSource {
   readonly inline: string
-  readonly from: string
 }
 
 export type ToWorker =

@@ -74,7 +74,7 @@ export function offload(...given: unknown[]): Op<unknown> {
     const options = third as InlineOptions
     const inline = first as (...args: never[]) => unknown
     const label = `the inline function ${inline.name === '' ? '(anonymous)' : inline.name}`
-    return operation(second, options, label, () => inlineSource(inline, options.from))
+    return operation(second, options, label, () => inlineSource(inline))
   }
   const args = third === undefined ? [] : third
   const options = fourth === undefined ? {} : fourth

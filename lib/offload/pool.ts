@@ -403,7 +403,10 @@ export class WorkerPool {
   /** @internal Gives a job that was admitted to a worker, or lets it wait for one. */
   submit(job: PooledJob): void {
     const worker = this.free()
-    if (worker !== undefined) return this.give(worker, job)
+    if (worker !== undefined) {
+      this.give(worker, job)
+      return
+    }
     this.line.add(job)
     this.since.set(job, ownRuntime().now())
     this.counts.peakQueued = Math.max(this.counts.peakQueued, this.line.size)
@@ -496,17 +499,24 @@ export class WorkerPool {
 
   private serve(): void {
     while (this.line.size > 0) {
-      const worker = this.free()
-      if (worker === undefined) return
-      const job = this.line.shift() as PooledJob
-      this.counts.waitedMs += ownRuntime().now() - (this.since.get(job) as number)
+      const { first } = this.line
       try {
-        this.give(worker, job)
+        // Starting one may fail: there is a limit of threads and processes.
+        const worker = this.free()
+        if (worker === undefined) return
+        this.leaveLine(first as PooledJob)
+        this.give(worker, first as PooledJob)
       } catch (error) {
+        if (first?.standing === true) this.leaveLine(first)
         this.counts.failed++
-        job.settle({ error })
+        first?.settle({ error })
       }
     }
+  }
+
+  private leaveLine(job: PooledJob): void {
+    this.line.delete(job)
+    this.counts.waitedMs += ownRuntime().now() - (this.since.get(job) as number)
   }
 }
 

@@ -17,7 +17,7 @@ export function moduleSource(module: unknown, name: unknown, from: string | URL 
 }
 
 /** Self-contained, as far as can be seen: the worker will see the rest. */
-export function inlineSource(inline: (...args: never[]) => unknown, from: string | URL | undefined): InlineSource {
+export function inlineSource(inline: (...args: never[]) => unknown): InlineSource {
   const source = Function.prototype.toString.call(inline)
   if (/^class\b/.test(source)) throw inlineError(inline, 'a class: it cannot be called')
   if (/\{\s*\[native code\]\s*\}\s*$/.test(source)) throw inlineError(inline, 'native, or bound to something: it has no source')
@@ -26,7 +26,7 @@ export function inlineSource(inline: (...args: never[]) => unknown, from: string
   } catch (error) {
     throw inlineError(inline, 'a method: write it as "function" or with an arrow', { cause: error })
   }
-  return { inline: source, from: base(from) }
+  return { inline: source }
 }
 
 function refused(inline: { readonly name: string }): OffloadError {
