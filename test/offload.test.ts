@@ -192,6 +192,17 @@ describe.each<WorkerKind>(['threads', 'processes'])('offload to %s', (kind) => {
       expect(pool.statistics()).toMatchObject({ cancelled: 1, terminated: 0, workers: 1, busy: 0 })
     }))
 
+  it('does not call a function whose module was still being loaded when the job was cancelled', () =>
+    on(function* (pool) {
+      let called = false
+      const task = spawn(() => offload(work, 'asks', [() => (called = true)], { pool, grace: LONG }))
+      while (pool.statistics().busy === 0) yield* sleep(0)
+      task.cancel()
+      yield* caught(() => task)
+      expect(called).toBe(false)
+      expect(pool.statistics()).toMatchObject({ cancelled: 1, terminated: 0 })
+    }))
+
   it('has a job that waits for checkpoints end at the next one', () =>
     on(function* (pool) {
       const task = yield* begin(pool, 'checks')
