@@ -15,7 +15,9 @@ for (const entry of Object.values(exports)) {
   const module = join(root, entry.import.default)
   if (!existsSync(module)) throw new Error(`package.json exports ${entry.import.default}, which tsc did not write`)
   const source = `./${basename(module)}`
-  writeFileSync(join(root, entry.require.default), `module.exports = require('${source}')\n`)
+  // What has a default export is itself a module in CommonJS's sense: an object whose members can be replaced.
+  const hasDefault = /\bdefault\b/.test(readFileSync(module, 'utf8'))
+  writeFileSync(join(root, entry.require.default), `module.exports = require('${source}')${hasDefault ? '.default' : ''}\n`)
   // TypeScript's `module: node16` knows nothing of require(esm) and would report TS1479 in here.
   writeFileSync(join(root, entry.require.types), `// @ts-ignore\nexport * from '${source}'\n`)
 }

@@ -57,12 +57,12 @@ export class Handle extends Registration {
   }
 
   /** The same for an fd that somebody else has opened. It stays theirs if this fails: `FdInUseError`, `SystemError`. */
-  static take(runtime: Runtime, fd: number): Handle {
+  static take(runtime: Runtime, fd: number, transfer: Transfer = runtime.kernel): Handle {
     const { kernel, reactor } = runtime
     const owner = reactor.owner(fd)
     // Of an owner that is not watching only its own word is known. Of one that is, the kernel knows.
     if (owner !== undefined && owner.slot < 0) throw new FdInUseError(fd)
-    const handle = new Handle(runtime, fd, kernel)
+    const handle = new Handle(runtime, fd, transfer)
     const result = reactor.add(handle, fd)
     if (result === EEXIST) throw new FdInUseError(fd)
     if (result < 0) throw new SystemError(result, 'epoll_ctl')

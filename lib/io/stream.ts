@@ -398,6 +398,13 @@ export class Stream implements WritableState, ReadableState {
     free(this, this.bufferedBytes > 0 || this.written?.cutOff === true)
   }
 
+  /** @internal Closes the fd and nothing else, as close(2) does: what the kernel has is sent, what is buffered here is not. */
+  closeNow(): void {
+    if (this.handle.closed) return
+    this.written?.fail(new ClosedError('the connection'))
+    free(this, false)
+  }
+
   /** The chunks that arrive, until the peer has finished; leaving the loop early does not close the stream. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {

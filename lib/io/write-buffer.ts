@@ -20,6 +20,12 @@ export const HIGH_WATER = 64 * 1024
 /** The most chunks one call passes on; POSIX guarantees 16, Linux and the BSDs have 1024. */
 const VECTOR_MAX = 1024
 
+/** Something to write, as Node's streams hand it on. */
+export interface Piece {
+  readonly chunk: string | Uint8Array
+  readonly encoding: BufferEncoding
+}
+
 export class WriteBuffer implements Dirty, ReadinessWaiter {
   readonly handle: Handle
   private readonly outbox: Outbox
@@ -61,26 +67,37 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
   /** Copies `data`. At most COPY_LIMIT bytes; a string counts three for each of its UTF-16 units. */
   append(data: string | Uint8Array): void {
     const { outbox } = this
-    const { length } = data
-    let size = length
-    if (typeof data === 'string') {
-      outbox.reserve(length * 3)
-      size = writeText(outbox.buffer, data, outbox.used)
-    } else {
-      outbox.reserve(length)
-      outbox.buffer.set(data, outbox.used)
-    }
-    if (this.end !== outbox.used || this.start === this.end) {
-      this.closePart()
-      this.start = outbox.used
-    }
-    outbox.used += size
-    this.end = outbox.used
-    this.bytes += size
+    outbox.reserve(typeof data === 'string' ? data.length * 3 : data.length)
+    this.openPart()
+    this.place(data, 'utf8')
     if (!this.enlisted) {
       this.enlisted = true
       outbox.enlist(this)
     }
+  }
+
+  /**
+   * Sends what is buffered and then `pieces`, with one call at once; what the kernel does not take is kept. They are
+   * copied: `size`, three bytes for each unit of a text, is at most COPY_LIMIT * 3. Never throws: see `error`.
+   */
+  sendNow(pieces: readonly Piece[], size: number): void {
+    const { outbox } = this
+    outbox.reserve(size)
+    const at = this.openPart()
+    for (const { chunk, encoding } of pieces) this.place(chunk, encoding)
+    this.flush()
+    // All of it has gone, or was moved out.
+    outbox.used = at
+  }
+
+  /** The same for one text. */
+  sendTextNow(text: string, encoding: BufferEncoding): void {
+    const { outbox } = this
+    outbox.reserve(text.length * 3)
+    const at = this.openPart()
+    this.place(text, encoding)
+    this.flush()
+    outbox.used = at
   }
 
   /** Queues `data` where it is. It must not change until it has been taken. */
@@ -160,6 +177,28 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
     this.closePart()
     const chunks = this.chunks.length > VECTOR_MAX ? this.chunks.slice(0, VECTOR_MAX) : this.chunks
     return handle.transfer.sendVector(handle.fd, chunks, this.skip)
+  }
+
+  /** Goes on with the part if nobody else has written since, or begins a new one: at the place that is given back. */
+  private openPart(): number {
+    const { used } = this.outbox
+    if (this.end !== used || this.start === this.end) {
+      this.closePart()
+      this.start = this.end = used
+    }
+    return used
+  }
+
+  /** Copies `data` to the end of the open part; there is room. */
+  private place(data: string | Uint8Array, encoding: BufferEncoding): void {
+    const { outbox } = this
+    let size = data.length
+    if (typeof data !== 'string') outbox.buffer.set(data, outbox.used)
+    else if (encoding === 'utf8') size = writeText(outbox.buffer, data, outbox.used)
+    else size = outbox.buffer.write(data, outbox.used, encoding)
+    outbox.used += size
+    this.end = outbox.used
+    this.bytes += size
   }
 
   /** How many bytes the next call offers. */

@@ -35,7 +35,7 @@ const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 1000
 
 /** How long to wait in a shortage: 100 ms doubling to 1 s, with one warning until accepting works again. */
-class Patience {
+export class Patience {
   private readonly listener: Listening
   private pause = 0
 

@@ -13,7 +13,7 @@ import { acceptPatiently, type Gate, type Host } from './accept-policy.js'
 import { Socket } from './socket.js'
 
 /** Errors of a connection that was gone before it could be accepted (accept(2)), and of nothing else. */
-const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNOTSUPP])
+export const GONE_BEFORE = new Set([ECONNABORTED, EINTR, EPROTO, EPERM, ENETDOWN, EOPNOTSUPP])
 
 class Accept<C> extends Leaf<C> {
   private readonly handle: Handle

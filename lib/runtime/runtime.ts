@@ -14,6 +14,12 @@ export interface Dirty {
   flush(): void
 }
 
+/** Something that acts in turns and is no task. */
+export interface Callback {
+  /** What it throws is an uncaught exception of the process, and stops nobody else. */
+  call(): void
+}
+
 export class Runtime implements TimeHost {
   readonly kernel: Kernel
   readonly reactor: Reactor
@@ -27,6 +33,11 @@ export class Runtime implements TimeHost {
   private inTurn = false
   /** What has output to flush. Invariant: each only once. */
   private dirty: Dirty[] = []
+  /** Who is called in the next turn, or in this one if it has not come to that. */
+  private callbacks: Callback[] = []
+  /** How many things besides tasks keep the process alive. */
+  private held = 0
+  private hasTasks = false
 
   constructor(kernel: Kernel) {
     this.kernel = kernel
@@ -54,10 +65,29 @@ export class Runtime implements TimeHost {
     if (this.dirty.push(dirty) === 1) this.wantTurn()
   }
 
+  /** Has `callback` called before tasks run: in this turn, or in the next one if that is over. */
+  callSoon(callback: Callback): void {
+    if (this.callbacks.push(callback) === 1) this.wantTurn()
+  }
+
   keepAlive(alive: boolean): void {
+    this.hasTasks = alive
+    if (this.held === 0) this.stayAlive(alive)
+    if (!alive && debug !== null) debug.idle(this.scheduler)
+  }
+
+  /** Keeps the process alive until `letGo`, also without a task. Counted. */
+  hold(): void {
+    if (++this.held === 1 && !this.hasTasks) this.stayAlive(true)
+  }
+
+  letGo(): void {
+    if (--this.held === 0 && !this.hasTasks) this.stayAlive(false)
+  }
+
+  private stayAlive(alive: boolean): void {
     if (alive) this.kernel.ref()
     else this.kernel.unref()
-    if (!alive && debug !== null) debug.idle(this.scheduler)
   }
 
   /** Where an exception of a callback would end up: the task that failed has nobody who waits for it. */
@@ -77,10 +107,26 @@ export class Runtime implements TimeHost {
     this.turns++
     this.reactor.deliver(count)
     this.timers.expire()
+    if (this.callbacks.length > 0) this.callBack()
     this.scheduler.runReady()
     this.flush()
     this.inTurn = false
-    return this.scheduler.hasReady ? 0 : this.timers.next
+    return this.scheduler.hasReady || this.callbacks.length > 0 ? 0 : this.timers.next
+  }
+
+  /** Calls those who wait for it now. Those who come meanwhile are called in the next turn. */
+  private callBack(): void {
+    const { callbacks } = this
+    this.callbacks = []
+    for (const each of callbacks) {
+      try {
+        each.call()
+      } catch (error) {
+        process.nextTick(() => {
+          throw error
+        })
+      }
+    }
   }
 
   private flush(): void {

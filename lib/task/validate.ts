@@ -1,6 +1,7 @@
 /** Errors for bad arguments, with Node's codes: thrown before any effect. */
 
-function received(value: unknown): string {
+/** What a message says of a value. */
+export function received(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'function') return `function ${value.name}`
   if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`
