@@ -43,6 +43,27 @@ async function converse() {
   socket.resetAndDestroy()
 }
 
+/** The same for HTTP: an answer ends with its body. */
+async function request() {
+  const socket = connected()
+  await once(socket, 'connect')
+  await new Promise((resolve, reject) => {
+    const send = () => {
+      if (begun >= wanted) return resolve()
+      begun++
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    }
+    socket.on('error', reject)
+    socket.on('data', (chunk) => {
+      if (!chunk.includes('hello')) return
+      done++
+      send()
+    })
+    send()
+  })
+  socket.resetAndDestroy()
+}
+
 async function churn() {
   for (; done < wanted; done++) {
     const socket = connected()
@@ -66,7 +87,7 @@ async function sendFirst() {
 }
 
 const before = performance.now()
-const doing = { connect: churn, first: sendFirst }[mode] ?? converse
+const doing = { connect: churn, first: sendFirst, http: request }[mode] ?? converse
 await Promise.all(Array.from({ length: mode === 'connect' ? 1 : Number(connections) }, doing))
 const { user, system } = process.cpuUsage()
 console.log(JSON.stringify({ messages: done, seconds: (performance.now() - before) / 1000, cpu: (user + system) / 1e6 }))

@@ -2,7 +2,7 @@
  * `npm run bench`: one table of ratios, all measured in this run.
  *
  *   --quick        short rounds, for CI
- *   --only NAME    one of echo, ping, accept, first, udp, idle, tasks, time
+ *   --only NAMES   some of echo, ping, accept, first, udp, http, net, net-accept, idle, tasks, time, with commas
  *   --json FILE    the figures as JSON, too
  */
 import { spawnSync } from 'node:child_process'
@@ -70,10 +70,35 @@ const SERVER_ROWS = [
     messages: quick ? 200_000 : 1_000_000,
     needsC: true,
     competitors: { C: 'udp', coreactor: 'coreactor-udp.mjs', 'node:dgram': 'node-udp.mjs' }
+  },
+  {
+    name: 'http',
+    title: 'HTTP "hello" through node:http, 50 connections: CPU per request',
+    mode: 'http',
+    connections: 50,
+    messages: quick ? 20_000 : 60_000,
+    competitors: { 'coreactor/net': 'coreactor-net-http.mjs', toNode: 'coreactor-to-node-http.mjs', 'node:net': 'node-http.mjs' }
+  },
+  {
+    name: 'net',
+    title: 'TCP echo with sockets in the shape of net.Socket, 50 connections, 64 bytes: CPU per message',
+    mode: 'echo',
+    connections: 50,
+    messages: quick ? 40_000 : 200_000,
+    competitors: { 'coreactor/net': 'coreactor-net-echo.mjs', 'node:net': 'node-echo.mjs' }
+  },
+  {
+    name: 'net-accept',
+    title: 'accept and close with sockets in the shape of net.Socket: CPU per connection',
+    mode: 'connect',
+    connections: 1,
+    messages: quick ? 5_000 : 20_000,
+    competitors: { 'coreactor/net': 'coreactor-net-close.mjs', 'node:net': 'node-close.mjs' }
   }
 ]
 
-const wanted = (name) => options.only === undefined || options.only === name
+const only = options.only?.split(',')
+const wanted = (name) => only === undefined || only.includes(name)
 const peers = buildPeers(root)
 const pinned = spawnSync('taskset', ['-c', '0', 'true']).status === 0 && cpus().length > 1
 

@@ -354,7 +354,8 @@ export class Socket extends Duplex {
       else this.once('connect', () => this._final(done))
       return
     }
-    done(this._wire.shutdown())
+    // Told later, as by libuv: whoever waits for 'end' in an async function still finds the socket there.
+    setImmediate(done, this._wire.shutdown())
   }
 
   override _destroy(error: Error | null, done: Written): void {
