@@ -2,7 +2,7 @@
  * Accepts for a server in Node's shape, by callbacks. In a shortage of fds it pauses, as `serve` does; any other error of
  * accepting is the server's to report.
  */
-import { AsyncResource } from 'node:async_hooks'
+import type { AsyncResource } from 'node:async_hooks'
 import { EAGAIN, SystemError } from '../kernel/errno.js'
 import { READABLE, WRITABLE } from '../kernel/layout.js'
 import { Handle } from '../io/handle.js'
@@ -13,8 +13,8 @@ import { Connection } from '../net/connection.js'
 import { UnixConnection } from '../net/unix-connection.js'
 import type { AnyAddress } from '../kernel/kernel.js'
 import type { Callback } from '../runtime/runtime.js'
-import { contexts } from '../task/ambient.js'
 import type { Deadline } from '../time/deadlines.js'
+import { keptContext } from './context.js'
 
 export interface AcceptorUser {
   accepted(stream: Stream): void
@@ -40,7 +40,7 @@ export class Acceptor implements Callback, Deadline {
     this.handle = handle
     this.address = address
     this.user = user
-    this.context = contexts.capture() === null ? null : new AsyncResource('COREACTOR_SERVER')
+    this.context = keptContext('COREACTOR_SERVER')
     this.patience = new Patience({ address })
     handle.reader = this
     this.update()

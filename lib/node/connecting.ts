@@ -2,6 +2,7 @@
  * How a socket in Node's shape comes by its connection: looks the host up, tries its addresses one after the other or, with
  * `autoSelectFamily`, each for a while, and tells the socket. The names of events and the codes of errors are Node's.
  */
+import type { AsyncResource } from 'node:async_hooks'
 import dns from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { ECONNREFUSED, ETIMEDOUT, type SystemError } from '../kernel/errno.js'
@@ -13,6 +14,7 @@ import type { Deadline } from '../time/deadlines.js'
 import { checkFunction, checkInteger, invalidType } from '../task/validate.js'
 import type { ConnectOptions } from './arguments.js'
 import { autoSelection, LEAST_ATTEMPT_MS } from './auto-selection.js'
+import { keptContext } from './context.js'
 import { Dial } from './dial.js'
 import { attemptsFailed, checkPort, connectionTimeout, invalidFamily, invalidIp, ipBlocked, systemError } from './errors.js'
 import type { Socket } from './socket.js'
@@ -37,6 +39,7 @@ export class Connecting implements Deadline, Callback {
   private readonly socket: Socket
   private readonly options: ConnectOptions
   private readonly runtime: Runtime = ownRuntime()
+  private readonly context: AsyncResource | null = keptContext('COREACTOR_CONNECT')
   private port = 0
   private from: From = { address: undefined, port: undefined }
   private dial: Dial | null = null
@@ -81,6 +84,11 @@ export class Connecting implements Deadline, Callback {
   }
 
   call(): void {
+    if (this.context === null) this.giveUp()
+    else this.context.runInAsyncScope(this.giveUp, this)
+  }
+
+  private giveUp(): void {
     const { dial } = this
     if (!this.active || dial === null) return
     const { address, family } = this.addresses[this.next - 1] as Found

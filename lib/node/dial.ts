@@ -1,4 +1,5 @@
 /** One socket on its way to a connection, told of by a callback. Which addresses are tried, and in which order, is for others. */
+import type { AsyncResource } from 'node:async_hooks'
 import { check, ECONNREFUSED, EINPROGRESS, EINTR, ENOTCONN } from '../kernel/errno.js'
 import type { AnyAddress, SocketAddress } from '../kernel/kernel.js'
 import { SocketOption, WRITABLE } from '../kernel/layout.js'
@@ -7,6 +8,7 @@ import type { Stream } from '../io/stream.js'
 import { Connection } from '../net/connection.js'
 import { UnixConnection } from '../net/unix-connection.js'
 import type { Callback, Runtime } from '../runtime/runtime.js'
+import { keptContext } from './context.js'
 
 /** Who is told how it has ended: 0 and the stream, or -errno. Never before `begin` has returned. */
 export type Dialled = (result: number, stream: Stream | null) => void
@@ -15,6 +17,7 @@ export class Dial implements Callback {
   private readonly runtime: Runtime
   private readonly address: AnyAddress
   private readonly dialled: Dialled
+  private readonly context: AsyncResource | null = keptContext('COREACTOR_CONNECT')
   /** Null before it has begun and after it has ended. */
   private handle: Handle | null = null
   /** What `connect` itself has failed with, which is told later all the same. */
@@ -77,8 +80,13 @@ export class Dial implements Callback {
   }
 
   call(): void {
-    const { handle, refused } = this
     if (!this.holding) return
+    if (this.context === null) this.look()
+    else this.context.runInAsyncScope(this.look, this)
+  }
+
+  private look(): void {
+    const { handle, refused } = this
     if (handle === null) return this.end(refused)
     if (handle.closed || (handle.readiness & WRITABLE) === 0) return
     const error = handle.kernel.getOption(handle.fd, SocketOption.ERROR)

@@ -2,13 +2,16 @@
  * Tells when a socket has been idle for too long. Being busy costs a look at the clock; nothing is moved in the queue of
  * deadlines until one falls due, and then only if it was too early. Never keeps the process alive.
  */
+import type { AsyncResource } from 'node:async_hooks'
 import type { Callback, Runtime } from '../runtime/runtime.js'
 import type { Deadline } from '../time/deadlines.js'
+import { keptContext } from './context.js'
 
 export class IdleTimer implements Deadline, Callback {
   index = -1
   private readonly runtime: Runtime
   private readonly expired: () => void
+  private readonly context: AsyncResource | null = keptContext('COREACTOR_TIMEOUT')
   /** Milliseconds; 0 = off. */
   private patience = 0
   /** When something was last done. */
@@ -56,7 +59,8 @@ export class IdleTimer implements Deadline, Callback {
   call(): void {
     if (!this.called) return
     this.called = false
-    this.expired()
+    if (this.context === null) this.expired()
+    else this.context.runInAsyncScope(this.expired)
   }
 
   private arm(due: number): void {

@@ -101,6 +101,8 @@ export class Socket extends Duplex {
   _peer!: AddressInfo | null
   /** @internal */
   _blockList!: BlockList | null
+  /** @internal */
+  _signal!: AbortSignal | null
 
   constructor(options?: SocketOptions | number) {
     const checked = checkedOptions(options)
@@ -188,6 +190,8 @@ export class Socket extends Duplex {
       process.nextTick(emitConnected, this)
       return this
     }
+    // Given up before it has begun: it stays closed.
+    if (this.destroyed && this._signal?.aborted === true) return this
     if (Object.hasOwn(this, 'write')) Reflect.deleteProperty(this, 'write')
     if (this.destroyed) renew(this)
     this._dialling?.cancel()
@@ -358,17 +362,17 @@ export class Socket extends Duplex {
     setImmediate(done, this._wire.shutdown())
   }
 
+  /** Also called before `prepare`: by the constructor of a Duplex, with a signal that is aborted already. */
   override _destroy(error: Error | null, done: Written): void {
     this.connecting = false
-    this._dialling?.cancel()
-    const dialled = this._dialling !== null
-    this._dialling = null
+    const { _wire: wire, _dialling: dialling, _server: server } = this
     this._idle?.stop()
     this._idle = null
-    const { _wire: wire } = this
-    if (wire !== null || dialled) {
+    if (wire || dialling) {
       const hadError = error !== null && error !== undefined
-      if (wire !== null) {
+      this._dialling = null
+      dialling?.cancel()
+      if (wire) {
         this._bytes = { read: wire.stream.bytesRead, written: dispatched(wire) }
         this._wire = null
         wire.close(this.resetAndClosing === true)
@@ -380,9 +384,9 @@ export class Socket extends Duplex {
       done(error)
       process.nextTick(emitClose, this, undefined)
     }
-    if (this._server !== null) {
-      this._server._connections--
-      this._server._emitCloseIfDrained?.()
+    if (server) {
+      server._connections--
+      server._emitCloseIfDrained?.()
     }
   }
 
@@ -467,6 +471,7 @@ export function prepare(socket: Socket, options: InternalOptions): void {
   socket._given = false
   socket._peer = null
   socket._blockList = checkedBlockList(options.blockList)
+  socket._signal = options.signal ?? null
   socket._pendingData = null
   socket._pendingEncoding = ''
   socket.server = null

@@ -3,7 +3,7 @@
  * Reads while it is told to, writes at once, and keeps the process alive as a handle of libuv would: while it reads, if it
  * is referenced, and while something is under way in any case. Knows nothing of Node's streams.
  */
-import { AsyncResource } from 'node:async_hooks'
+import type { AsyncResource } from 'node:async_hooks'
 import { ENOTCONN, SystemError } from '../kernel/errno.js'
 import { READABLE, SHUT_WRITE } from '../kernel/layout.js'
 import { COPY_LIMIT } from '../io/outbox.js'
@@ -12,7 +12,7 @@ import { receive, WOULD_BLOCK } from '../io/receive.js'
 import type { Stream } from '../io/stream.js'
 import type { Piece, WriteBuffer } from '../io/write-buffer.js'
 import type { Callback, Runtime } from '../runtime/runtime.js'
-import { contexts } from '../task/ambient.js'
+import { keptContext } from './context.js'
 
 /** Who is told what happens. Each is called in a turn, in the async context in which the wire was made. */
 export interface WireUser {
@@ -66,7 +66,7 @@ export class Wire implements Callback {
     this.user = user
     this.runtime = stream.handle.runtime
     this.slab = ReadSlab.of(this.runtime)
-    this.context = contexts.capture() === null ? null : new AsyncResource('COREACTOR_SOCKET')
+    this.context = keptContext('COREACTOR_SOCKET')
   }
 
   get isReading(): boolean {
