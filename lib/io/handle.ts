@@ -10,7 +10,7 @@ import type { Runtime } from '../runtime/runtime.js'
 export interface Transfer {
   /** Whether splice(2) takes the fd without another pipe in between. */
   readonly isPipe?: boolean
-  /** Whether splice(2) does not take the fd at all. */
+  /** Whether splice(2) does not take the fd: the bytes go through this process. */
   readonly copies?: boolean
   receive(fd: number, into: Uint8Array, offset: number, length: number): number
   send(fd: number, from: Uint8Array, offset: number, length: number): number
@@ -97,6 +97,14 @@ export class Handle extends Registration {
     else this.runtime.reactor.remove(this, fd)
     // Whatever close reports, the fd is gone; what was written and not delivered shows at the peer only.
     this.kernel.closeFd(fd)
+  }
+
+  /** Gives the fd up without closing it; nobody must be waiting. Whoever has it now closes it. */
+  release(): number {
+    const { fd } = this
+    this.fd = -1
+    this.runtime.reactor.remove(this, fd)
+    return fd
   }
 
   override lost(): void {

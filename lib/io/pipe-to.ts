@@ -42,7 +42,7 @@ class Move extends Leaf<number> {
     this.source = source
     this.target = target
     this.spare = SparePipe.of(source.handle.runtime)
-    this.splices = source.handle.transfer.copies !== true
+    this.splices = source.handle.transfer.copies !== true && target.handle.transfer.copies !== true
   }
 
   protected override attempt(): boolean {
