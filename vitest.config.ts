@@ -17,6 +17,7 @@ export default defineConfig({
       { find: /^coreactor$/, replacement: fileURLToPath(new URL('lib/index.ts', import.meta.url)) },
       { find: /^coreactor\/offload$/, replacement: fileURLToPath(new URL('lib/offload.ts', import.meta.url)) },
       { find: /^coreactor\/net$/, replacement: fileURLToPath(new URL('lib/net.ts', import.meta.url)) },
+      { find: /^coreactor\/dgram$/, replacement: fileURLToPath(new URL('lib/dgram.ts', import.meta.url)) },
       { find: /^coreactor\/testing$/, replacement: fileURLToPath(new URL('lib/testing.ts', import.meta.url)) }
     ]
   }

@@ -46,6 +46,7 @@ const BUILTINS: Record<string, readonly string[]> = {
     'node:dns',
     'node:events',
     'node:net',
+    'node:os',
     'node:stream',
     'node:stream/web',
     'node:util'

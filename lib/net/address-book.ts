@@ -26,12 +26,15 @@ interface Decoded {
 export class AddressBook {
   private readonly kernel: Kernel
   private readonly family: Family
+  private readonly plainly: boolean
   private readonly encoded: Encoded[] = []
   private readonly decoded: Decoded[] = []
 
-  constructor(kernel: Kernel, family: Family) {
+  /** `plainly`: an IPv4 address is told as one also by a socket of IPv6; without it, as the system has it. */
+  constructor(kernel: Kernel, family: Family, plainly = true) {
     this.kernel = kernel
     this.family = family
+    this.plainly = plainly
   }
 
   /** Throws `HostNotNumericError` for a name other than `localhost`, and `SystemError` for a zone that is not here. */
@@ -54,7 +57,7 @@ export class AddressBook {
     const place = (hash >>> 0) % PLACES
     const known = this.decoded[place]
     if (known !== undefined && same(known.bytes, bytes, offset, length)) return known.address
-    const address = plain(this.kernel.decodeAddress(bytes, offset, length))
+    const address = asTold(this.kernel.decodeAddress(bytes, offset, length), this.plainly)
     this.decoded[place] = { bytes: bytes.slice(offset, offset + length), address }
     return address
   }
@@ -68,9 +71,13 @@ export class AddressBook {
 
 /** An address of the system's, an IPv4 address as such. Throws what the system has said instead. */
 export function plain(address: AnyAddress | number): SocketAddress {
+  return asTold(address, true)
+}
+
+function asTold(address: AnyAddress | number, plainly: boolean): SocketAddress {
   if (typeof address === 'number') throw new SystemError(address, 'recv')
   if (address.family === 'Unix') return { family: 'IPv4', address: '', port: 0 }
-  const mapped = address.family === 'IPv6' ? MAPPED.exec(address.address) : null
+  const mapped = plainly && address.family === 'IPv6' ? MAPPED.exec(address.address) : null
   return mapped === null ? address : { family: 'IPv4', address: mapped[1] as string, port: address.port }
 }
 

@@ -571,7 +571,7 @@ function byteLength(chunk: string | Uint8Array, encoding: BufferEncoding): numbe
 
 /** Options that the kind of socket does not have are ignored, as by Node. */
 function setOption({ stream }: Wire, option: number, value: number): void {
-  if (stream instanceof Connection && !stream.closed) stream.handle.kernel.setOption(stream.fd, option, value)
+  if (stream instanceof Connection && !stream.closed) stream.handle.kernel.setOption(stream.handle.fd, option, value)
 }
 
 function applyKeepAlive(socket: Socket, wire: Wire): void {

@@ -1,0 +1,3 @@
+/** The entry point `coreactor/dgram`, in place of `node:dgram`: re-exports only. */
+export { createSocket, default, Socket } from './node/dgram.js'
+export type { BindOptions, MessageListener, RemoteInfo, SendCallback, SocketOptions, SocketType } from './node/datagram-socket.js'
