@@ -2,7 +2,7 @@
  * `npm run bench`: one table of ratios, all measured in this run.
  *
  *   --quick        short rounds, for CI
- *   --only NAMES   some of echo, ping, accept, first, udp, http, net, net-accept, idle, tasks, time, with commas
+ *   --only NAMES   some of echo, ping, accept, first, udp, dgram, http, net, net-accept, idle, tasks, time, with commas
  *   --json FILE    the figures as JSON, too
  */
 import { spawnSync } from 'node:child_process'
@@ -94,6 +94,15 @@ const SERVER_ROWS = [
     connections: 1,
     messages: quick ? 5_000 : 20_000,
     competitors: { 'coreactor/net': 'coreactor-net-close.mjs', 'node:net': 'node-close.mjs' }
+  },
+  {
+    name: 'dgram',
+    title: 'UDP echo by one program, over node:dgram and over coreactor/dgram, window 256, 64 bytes: CPU per packet',
+    mode: 'udp',
+    connections: 256,
+    messages: quick ? 200_000 : 1_000_000,
+    needsC: true,
+    competitors: { 'node:dgram': 'node-udp.mjs', 'coreactor/dgram': 'coreactor-dgram.mjs' }
   }
 ]
 
