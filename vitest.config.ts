@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // Of itself it leaves CommonJS alone.
+  oxc: { include: [/\.c?ts$/] },
   test: {
     include: ['test/**/*.test.ts'],
     // See vitest.long.config.ts.

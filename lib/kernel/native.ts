@@ -1,9 +1,7 @@
 /**
- * The kernel that is the operating system: the C++ addon behind the `Kernel` interface. The only file that loads it.
+ * The kernel that is the operating system: the C++ addon behind the `Kernel` interface. `addon.ts` finds and loads it.
  */
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
+import { loadAddon } from './addon.js'
 import { EAGAIN, EINVAL } from './errno.js'
 import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn, WatchedSteps } from './kernel.js'
 import {
@@ -106,15 +104,9 @@ interface Addon {
   hasEnded: Kernel['hasEnded']
 }
 
-function loadAddon(): Addon {
-  const path = process.env['COREACTOR_NATIVE'] ?? fileURLToPath(new URL('../../build/Release/coreactor.node', import.meta.url))
-  if (!existsSync(path)) {
-    throw new Error(
-      `coreactor: no native addon for ${process.platform}-${process.arch} at ${path}; run "npm run build:native", ` +
-        'or set COREACTOR_NATIVE to the path of one'
-    )
-  }
-  const addon = createRequire(import.meta.url)(path) as Addon
+/** Throws if there is none, or if it was built from other sources. */
+function addonOf(): Addon {
+  const addon = loadAddon() as Addon
   assertLayout(addon.layout)
   return addon
 }
@@ -169,7 +161,7 @@ function submit(driver: Driver, job: Job, slot: number, generation: number): num
 
 /** Opens the operating system for this thread. Throws if the addon is missing or was built from other sources. */
 export function nativeKernel(): Kernel {
-  const addon = loadAddon()
+  const addon = addonOf()
   let driver: Driver | null = null
   let handle: DriverHandle = null
   let control = new Int32Array(CONTROL_INTS)

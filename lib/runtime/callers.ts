@@ -16,6 +16,8 @@ const OTHERS = ['node:', '(<anonymous>)', ...['..', '../../lib/'].flatMap(spelli
 
 /** A folder of the library as it may stand in a stack: in a URL, or as a path. */
 function spellings(folder: string): string[] {
+  // A bundle in CommonJS has no place of its own, and the library's frames in it are the user's.
+  if ((import.meta.url as string | undefined) === undefined) return []
   const { pathname } = new URL(folder, import.meta.url)
   return [pathname, decodeURIComponent(pathname)]
 }
