@@ -4,7 +4,7 @@
     {
       'target_name': 'all',
       'type': 'none',
-      'dependencies': ['native/addon.gyp:coreactor'],
+      'dependencies': ['native/binding.gyp:coreactor'],
     },
   ],
 }

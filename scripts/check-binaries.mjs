@@ -1,0 +1,87 @@
+/**
+ * `npm run check:binaries`: whether prebuilds/ may be published. All the addons are there, compiled from these sources, as
+ * their SHA-256 list says; each is of its platform, small, asks for nothing that an old system lacks, and exports only what
+ * Node looks for. Prints a line for each; ends with 1 if anything is wrong. Reads the files itself, and needs no tools.
+ *
+ *   node scripts/check-binaries.mjs linux       only those whose names begin so; the digest of the sources is not looked at
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { readElf } from './elf.mjs'
+import { readMachO } from './mach-o.mjs'
+import { GLIBC, MACOS, prebuilds, sha256, SOURCES, sourcesDigest, SUMS, targets } from './targets.mjs'
+
+const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
+const MAX_BYTES = 600_000
+/** Of the six together, compressed. Beyond some megabytes, a package for each platform would be the better scheme. */
+const MAX_COMPRESSED = 2_000_000
+const LIBRARIES = {
+  // What a process that runs Node has in it anyway.
+  glibc: /^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libdl\.so\.2|librt\.so\.1|ld-linux-(x86-64\.so\.2|aarch64\.so\.1))$/,
+  musl: /^libc\.so$/,
+  darwin: /^\/usr\/lib\/libSystem\.B\.dylib$/
+}
+
+const names = process.argv.slice(2)
+const wanted = targets.filter(({ file }) => names.length === 0 || names.some((name) => file.startsWith(name)))
+let wrong = 0
+let compressed = 0
+
+const sums = existsSync(join(prebuilds, SUMS)) ? readFileSync(join(prebuilds, SUMS), 'utf8') : ''
+for (const target of wanted) {
+  const problems = problemsOf(target)
+  wrong += problems.length
+  console.log(`${problems.length === 0 ? 'ok    ' : 'WRONG '} ${target.file}${problems.map((each) => `\n         ${each}`).join('')}`)
+}
+if (compressed > MAX_COMPRESSED) complain(`${compressed} bytes compressed are more than ${MAX_COMPRESSED}`)
+if (names.length === 0) {
+  const recorded = existsSync(join(prebuilds, SOURCES)) ? readFileSync(join(prebuilds, SOURCES), 'utf8').trim() : 'nothing'
+  if (recorded !== sourcesDigest()) complain('prebuilds/ was compiled from other sources: npm run binaries')
+}
+console.log(`${wanted.length} files, ${compressed} bytes compressed`)
+process.exitCode = wrong > 0 ? 1 : 0
+
+function complain(problem) {
+  console.log(`WRONG  ${problem}`)
+  wrong++
+}
+
+function problemsOf({ file, platform, arch, libc }) {
+  const path = join(prebuilds, file)
+  if (!existsSync(path)) return ['is missing: npm run binaries']
+  const problems = []
+  const bytes = readFileSync(path)
+  compressed += gzipSync(bytes, { level: 9 }).length
+  const { size } = statSync(path)
+  if (size > MAX_BYTES) problems.push(`${size} bytes are more than ${MAX_BYTES}`)
+  if (!sums.includes(`${sha256(path)}  ${file}\n`)) problems.push(`is not what ${SUMS} says`)
+  for (const hidden of ['/work/', '/home/', '/tmp/', '/root/', 'node_modules']) {
+    if (bytes.includes(hidden)) problems.push(`has a path of the machine in it: ${hidden}`)
+  }
+  const found = platform === 'darwin' ? readMachO(bytes) : readElf(bytes)
+  if (found.arch !== arch) problems.push(`is for ${found.arch}`)
+  const allowed = LIBRARIES[libc ?? platform]
+  for (const library of found.libraries) if (!allowed.test(library)) problems.push(`needs ${library}`)
+  const exported = found.exports.toSorted().join(', ')
+  if (exported !== EXPORTS.join(', ')) problems.push(`exports ${exported}`)
+  if (platform === 'darwin') {
+    if (found.minimum !== MACOS) problems.push(`wants macOS ${found.minimum}, not ${MACOS}`)
+    // The kernel of an arm64 Mac runs nothing that is not signed, be it by nobody.
+    if (arch === 'arm64' && !found.signed) problems.push('has no signature')
+  } else {
+    const beyond = found.versions.filter((version) => !withinGlibc(version))
+    if (beyond.length > 0) problems.push(`wants ${beyond.join(', ')}; the ceiling is GLIBC_${GLIBC}`)
+    if (libc === 'musl' && found.versions.length > 0) problems.push(`wants ${found.versions.join(', ')} of a musl system`)
+    if (!found.nodelete) problems.push('is not marked NODELETE')
+  }
+  return problems
+}
+
+/** `GLIBC_2.17`, not above the ceiling; no other family, such as GLIBCXX. */
+function withinGlibc(version) {
+  const [family, number = ''] = version.split('_')
+  const [major, minor] = number.split('.').map(Number)
+  const [highest, second] = GLIBC.split('.').map(Number)
+  return family === 'GLIBC' && (major < highest || (major === highest && minor <= second))
+}

@@ -1,0 +1,92 @@
+/**
+ * `npm run binaries`: compiles the addon for all that the package ships one for, on one Linux machine, into prebuilds/,
+ * with their SHA-256 list. Arguments are the beginnings of the file names to compile: `npm run binaries -- linux-x64`.
+ *
+ *   npm run binaries -- --check     compiles everything again elsewhere, and compares: the same sources give the same bytes
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { headers } from './headers.mjs'
+import { root } from './setup.mjs'
+import { prebuilds, sha256, SOURCES, sourcesDigest, sourcesFor, SUMS, targets } from './targets.mjs'
+import { zig } from './zig.mjs'
+
+/** The same as in native/binding.gyp, but for what a compiler of another kind says: -Werror is for the builds of tests. */
+const FLAGS = [
+  '-O2', '-std=c++17', '-fPIC', '-shared', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden', '-pthread', '-s',
+  // Of the compiler's own C++ library.
+  '-Wno-nullability-completeness'
+]
+const DEFINES = [
+  '-DNAPI_VERSION=8',
+  '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
+  '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+  '-D_FORTIFY_SOURCE=2',
+  '-DNDEBUG'
+]
+/** nodelete: see native/binding.gyp. On macOS what has threads of its own stays because nothing unloads it. */
+const LINK = {
+  linux: ['-Wl,-z,nodelete', '-Wl,-z,relro,-z,now', '-Wl,--build-id=none', '-Wl,--version-script=exports.map'],
+  darwin: ['-Wl,-undefined,dynamic_lookup']
+}
+
+/** Compiles native/ of `project`; nothing of where it lies gets into the file. */
+function compile({ platform, zig: target }, output, project = root, environment = process.env) {
+  const native = join(project, 'native')
+  const directories = headers()
+  const places = [native, ...directories].map((directory, i) => `-ffile-prefix-map=${directory}=${i === 0 ? '.' : 'include'}`)
+  const options = ['-target', target, ...FLAGS, ...DEFINES, ...places, ...directories.flatMap((each) => ['-isystem', each])]
+  mkdirSync(dirname(output), { recursive: true })
+  const args = ['c++', ...options, ...LINK[platform], '-o', output, ...sourcesFor(platform)]
+  const { status, stderr, error } = spawnSync(zig(), args, { cwd: native, env: environment, encoding: 'utf8', maxBuffer: 2 ** 26 })
+  if (status !== 0) throw new Error(`zig cannot compile for ${target}:\n${error?.message ?? stderr}`)
+  if (stderr !== '') process.stderr.write(stderr)
+}
+
+function build(wanted) {
+  // What is left of others is not what its digest says.
+  if (wanted.length === targets.length) rmSync(prebuilds, { recursive: true, force: true })
+  for (const target of wanted) {
+    console.log(target.file)
+    compile(target, join(prebuilds, target.file))
+  }
+  const sums = targets
+    .filter(({ file }) => existsSync(join(prebuilds, file)))
+    .map(({ file }) => `${sha256(join(prebuilds, file))}  ${file}\n`)
+  writeFileSync(join(prebuilds, SUMS), sums.join(''))
+  writeFileSync(join(prebuilds, SOURCES), `${sourcesDigest()}\n`)
+}
+
+/** From another directory, with nothing in the compiler's caches. Gives the files that came out different. */
+function differences(wanted) {
+  const elsewhere = mkdtempSync(join(tmpdir(), 'coreactor-again-'))
+  try {
+    cpSync(join(root, 'native'), join(elsewhere, 'native'), { recursive: true })
+    const caches = { ZIG_GLOBAL_CACHE_DIR: join(elsewhere, 'global'), ZIG_LOCAL_CACHE_DIR: join(elsewhere, 'local') }
+    return wanted.filter((target) => {
+      const again = join(elsewhere, target.file)
+      compile(target, again, elsewhere, { ...process.env, ...caches })
+      const same = sha256(again) === sha256(join(prebuilds, target.file))
+      console.log(`${same ? 'the same' : 'DIFFERENT'}  ${target.file}`)
+      return !same
+    })
+  } finally {
+    rmSync(elsewhere, { recursive: true, force: true })
+  }
+}
+
+const names = process.argv.slice(2).filter((each) => each !== '--check')
+const wanted = targets.filter(({ file }) => names.length === 0 || names.some((name) => file.startsWith(name)))
+if (wanted.length === 0) {
+  console.error(`Usage: npm run binaries -- [--check] [${targets.map(({ file }) => file).join(' | ')}]`)
+  process.exit(2)
+}
+try {
+  if (!process.argv.includes('--check')) build(wanted)
+  else process.exitCode = differences(wanted).length > 0 ? 1 : 0
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+}
