@@ -52,11 +52,16 @@ export function fencesOf(text: string): Fence[] {
 }
 
 /** Compiles sources, by their names, in a folder of out/ that is theirs alone. Gives what the compiler has to say. */
-export function compile(folder: string, sources: ReadonlyMap<string, string>, compilerOptions: object): string {
+export function compile(
+  folder: string,
+  sources: ReadonlyMap<string, string>,
+  compilerOptions: object,
+  include: readonly string[] = ['*.ts']
+): string {
   const path = join(root, 'out', folder)
   rmSync(path, { recursive: true, force: true })
   mkdirSync(path, { recursive: true })
   for (const [name, source] of sources) writeFileSync(join(path, name), source)
-  writeFileSync(join(path, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include: ['*.ts'] }))
+  writeFileSync(join(path, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions, include }))
   return spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', path], { encoding: 'utf8' }).stdout
 }

@@ -288,12 +288,12 @@ export class Scope {
     }
   }
 
-  /** The scope that this one is in has been cancelled. */
+  /** The scope that this one is in has been cancelled. @internal */
   protected arrive(cancellation: Cancellation): void {
     this.propagate(cancellation)
   }
 
-  /** Lets in the cancellation of the scope that this one is in, if there is one. */
+  /** Lets in the cancellation of the scope that this one is in, if there is one. @internal */
   protected admit(): void {
     const { cancelRequested, cancelReason: reason, cancelOrigin: origin } = this.parent as Scope
     if (!cancelRequested || this.cancelRequested) return
