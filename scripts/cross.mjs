@@ -26,7 +26,9 @@ const DEFINES = [
   '-D_FORTIFY_SOURCE=2',
   '-DNDEBUG'
 ]
-/** nodelete: see native/binding.gyp. On macOS what has threads of its own stays because nothing unloads it. */
+/** The names that POSIX has for them. */
+const DARWIN_DEFINES = ['-Dst_atim=st_atimespec', '-Dst_mtim=st_mtimespec', '-Dst_ctim=st_ctimespec']
+/** nodelete: see native/binding.gyp. On macOS the addon itself sees to it (node/stay_loaded_macos.cc). */
 const LINK = {
   linux: ['-Wl,-z,nodelete', '-Wl,-z,relro,-z,now', '-Wl,--build-id=none', '-Wl,--version-script=exports.map'],
   darwin: ['-Wl,-undefined,dynamic_lookup']
@@ -37,7 +39,8 @@ function compile({ platform, zig: target }, output, project = root, environment 
   const native = join(project, 'native')
   const directories = headers()
   const places = [native, ...directories].map((directory, i) => `-ffile-prefix-map=${directory}=${i === 0 ? '.' : 'include'}`)
-  const options = ['-target', target, ...FLAGS, ...DEFINES, ...places, ...directories.flatMap((each) => ['-isystem', each])]
+  const defines = platform === 'darwin' ? [...DEFINES, ...DARWIN_DEFINES] : DEFINES
+  const options = ['-target', target, ...FLAGS, ...defines, ...places, ...directories.flatMap((each) => ['-isystem', each])]
   mkdirSync(dirname(output), { recursive: true })
   const args = ['c++', ...options, ...LINK[platform], '-o', output, ...sourcesFor(platform)]
   const { status, stderr, error } = spawnSync(zig(), args, { cwd: native, env: environment, encoding: 'utf8', maxBuffer: 2 ** 26 })

@@ -54,6 +54,8 @@ async function main() {
   await check('published without a script, and without anything that makes package managers build', () => {
     const version = registry.packument(name).versions[manifest.version]
     const told = ['install', 'preinstall', 'postinstall'].filter((script) => version.scripts?.[script] !== undefined)
+    // Yarn would install node-gyp along with the package.
+    told.push(...Object.keys(version.scripts).filter((script) => version.scripts[script].includes('node-gyp')))
     if (told.length > 0 || version.gypfile === true) throw new Error(`published with ${told.join(', ')} gypfile: ${version.gypfile}`)
   })
   await installs(environment)
@@ -191,7 +193,7 @@ function esbuild(args, options) {
 
 /** Away from node_modules, and with nothing else around. */
 async function bundles(project, env) {
-  const banner = "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+  const banner = "--banner:js=import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);"
   for (const [title, file, options] of [
     ['a bundle, CommonJS', 'echo.cjs', ['--format=cjs', '--outfile=OUT']],
     ['a bundle, ES module', 'echo.mjs', ['--format=esm', banner, '--outfile=OUT']],

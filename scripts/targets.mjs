@@ -38,13 +38,18 @@ export function sourceLists() {
   return lists
 }
 
-/** What is compiled for a platform. Throws if the lists have nothing for it. */
+/** The lists that are compiled for a platform; in native/binding.gyp they are conditions. */
+const LISTS = {
+  linux: ['core_sources', 'core_epoll_sources', 'core_linux_sources', 'node_sources'],
+  darwin: ['core_sources', 'core_kqueue_sources', 'core_bsd_sources', 'core_macos_sources', 'node_sources', 'node_macos_sources']
+}
+
+/** What is compiled for a platform. Throws if there is nothing that is its own. */
 export function sourcesFor(platform) {
   const lists = sourceLists()
-  const names = { linux: ['core_linux_sources'], darwin: ['core_bsd_sources', 'core_macos_sources'] }[platform]
-  const missing = names.filter((name) => lists[name] === undefined)
-  if (missing.length > 0) throw new Error(`native/sources.gypi has no ${missing.join(', ')}`)
-  return ['core_sources', ...names, 'node_sources'].flatMap((name) => lists[name])
+  const own = { linux: 'core_linux_sources', darwin: 'core_macos_sources' }[platform]
+  if (lists[own] === undefined) throw new Error(`native/sources.gypi has no ${own}`)
+  return LISTS[platform].flatMap((name) => lists[name] ?? [])
 }
 
 /** Of all that decides what the compiler makes: our sources, its flags, and the versions of it and of the headers. */
