@@ -1,6 +1,7 @@
 /**
- * `npm run test:nodes`: the TypeScript tests on the other versions of Node that the library is for, which npm has as
- * packages. One addon does for all of them, as Node-API is stable. Arguments go to vitest: `npm run test:nodes -- test/x.test.ts`.
+ * `npm run test:nodes`: the TypeScript tests on all the versions of Node that the library is for: the one that runs this,
+ * and others, which npm has as packages. One addon does for all of them, as Node-API is stable. Arguments that are numbers
+ * choose versions, the rest goes to vitest: `npm run test:nodes -- 24 26 test/x.test.ts`.
  *
  * One line a version; ends with 1 if anything fails. The reports are in out/nodes/.
  */
@@ -9,17 +10,20 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { root, setup } from './setup.mjs'
 
-const VERSIONS = ['22', '24', '26']
+const VERSIONS = ['20', '22', '24', '26']
 const folder = join(root, 'out/nodes')
-const args = process.argv.slice(2)
+const chosen = process.argv.slice(2).filter((each) => VERSIONS.includes(each))
+const versions = chosen.length > 0 ? chosen : VERSIONS
+const args = process.argv.slice(2).filter((each) => !VERSIONS.includes(each))
 
-const nodeOf = (version) => join(folder, `node_modules/n${version}/bin/node`)
+const isRunning = (version) => process.versions.node.startsWith(`${version}.`)
+const nodeOf = (version) => (isRunning(version) ? process.execPath : join(folder, `node_modules/n${version}/bin/node`))
 
 /** Beside the project's own dependencies, which stay as they are. The packages have no scripts and 200 MB each. */
-function install(versions) {
+function install() {
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  const packages = versions.map((version) => `n${version}@npm:node-${process.platform}-${process.arch}@${version}`)
+  const packages = VERSIONS.filter((version) => !isRunning(version)).map((version) => `n${version}@npm:node-${process.platform}-${process.arch}@${version}`)
   const options = ['--prefix', folder, '--no-save', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund']
   const { status } = spawnSync('npm', ['install', ...options, ...packages], { stdio: ['ignore', 'ignore', 'inherit'] })
   if (status !== 0) throw new Error(`npm cannot install ${packages.join(', ')}`)
@@ -46,7 +50,7 @@ function test(version) {
 
 await setup()
 // All or none: npm takes away what it was not asked for.
-if (!VERSIONS.every((version) => existsSync(nodeOf(version)))) install(VERSIONS)
-const outcomes = VERSIONS.map(test)
+if (!versions.every((version) => existsSync(nodeOf(version)))) install()
+const outcomes = versions.map(test)
 for (const { full, passed, summary } of outcomes) console.log(`${passed ? 'ok' : 'FAILED'}  ${full}  ${summary}`)
 process.exit(outcomes.every(({ passed }) => passed) ? 0 : 1)
