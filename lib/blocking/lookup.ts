@@ -7,6 +7,7 @@ import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 import { LookupError } from './lookup-error.js'
 import { abandonOf, blockingCall, type BlockingOptions } from '../jobs/blocking-call.js'
 
+/** Options of `blocking.lookup`. */
 export interface LookupOptions extends BlockingOptions {
   /** 4 and 6 (or `'IPv4'`, `'IPv6'`) take addresses of that family only; 0, the default, takes both. */
   family?: 0 | 4 | 6 | 'IPv4' | 'IPv6' | undefined
@@ -27,6 +28,7 @@ export interface LookupAddress {
   readonly family: 4 | 6
 }
 
+/** What `blocking.lookupService` gives. */
 export interface ServiceName {
   readonly hostname: string
   readonly service: string

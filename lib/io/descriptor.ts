@@ -19,6 +19,7 @@ import { ReadSlab } from './read-slab.js'
 import { Watch, type Watcher } from './watch.js'
 import type { CutOff } from './write.js'
 
+/** Options of `fd`. */
 export interface FdOptions {
   /**
    * Whether it is the library's to close, at the latest when the worker ends that it was given in. By default it is
@@ -227,6 +228,7 @@ class Write extends Waiting<void> {
   }
 }
 
+/** A file descriptor of whatever kind, to be waited for, read from and written to; `fd` makes one. */
 export class Descriptor {
   private readonly watch: Watch
   private readonly users: Users = { reader: null, writer: null }

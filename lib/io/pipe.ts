@@ -28,6 +28,7 @@ export type PipeWriter = Pick<
 > &
   AsyncDisposable
 
+/** Both ends of a pipe, as `pipe` gives them. */
 export interface Pipe {
   readonly reader: PipeReader
   readonly writer: PipeWriter

@@ -34,16 +34,19 @@ import { WriteBuffer } from './write-buffer.js'
 /** One system call moves at most this much on Linux; more is only ever asked for by mistake. */
 const MAX_READ = 0x7fff_f000
 
+/** Options of reads that look for an end. */
 export interface LimitOptions {
   /** The most bytes that may come before the delimiter; 64 KiB by default. */
   limit?: number | undefined
 }
 
+/** Options of `readLine`. */
 export interface ReadLineOptions extends LimitOptions {
   /** `'utf8'` by default; `'latin1'` gives one character for each byte, and `'ascii'` likewise for seven bits of it. */
   encoding?: LineEncoding | undefined
 }
 
+/** Options of `close`. */
 export interface StreamCloseOptions {
   /**
    * Milliseconds that closing may take, after everything has been sent, to take in and throw away what the peer is still
@@ -53,6 +56,7 @@ export interface StreamCloseOptions {
   linger?: number | undefined
 }
 
+/** Options of `pipeTo`. */
 export interface PipeToOptions {
   /** Whether the target's end follows the source's, as `closeWrite` sends it. True by default. */
   end?: boolean | undefined

@@ -23,6 +23,7 @@ export interface WritableState extends StreamState {
   abandon(): void
 }
 
+/** What can be written: text, as UTF-8, bytes, or several pieces of bytes one after the other. */
 export type WriteData = string | Uint8Array | readonly Uint8Array[]
 
 /** A cancelled write that was cut off in the middle: says how much of it the kernel had taken. */

@@ -13,6 +13,7 @@ import type { Op } from '../task/types.js'
 import { invalidType, invalidValue } from '../task/validate.js'
 import { JobLine } from './job-line.js'
 
+/** Options of every call that is made on a thread of the pool. */
 export interface BlockingOptions {
   /**
    * On cancel, whether a call that has been begun is let go of at once: it goes on in its thread, and its result is

@@ -40,6 +40,7 @@ export interface UnixAddress {
   readonly path: string
 }
 
+/** The address of a socket of any of the families; `family` says which. */
 export type AnyAddress = SocketAddress | UnixAddress
 
 /** A path as the system takes it: text as UTF-8, or bytes. */

@@ -17,6 +17,7 @@ export interface KeepAliveOptions {
   count?: number | undefined
 }
 
+/** A TCP connection, as `connect`, `accept` and `serve` give it. */
 export class Connection extends SocketStream {
   private local: SocketAddress | undefined
   private remote: SocketAddress | undefined

@@ -13,6 +13,7 @@ export interface DatagramAddress {
   port: number
 }
 
+/** Options of sending a datagram. */
 export interface DatagramSendOptions extends Partial<DatagramAddress> {
   /** Bytes: the system cuts `data` into datagrams of this size (GSO), 64 of them at most. */
   segment?: number | undefined

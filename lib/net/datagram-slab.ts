@@ -7,6 +7,7 @@ import type { AddressBook } from './address-book.js'
 import { DatagramRecords, RECORD_BYTES } from './datagram-records.js'
 import { datagramBytes, marksOf, peerOf, type DatagramPeer, type DatagramSendOptions } from './datagram-peer.js'
 
+/** Options of a `DatagramSlab`. */
 export interface DatagramSlabOptions {
   /** Datagrams it has places for: 1 to 256, 32 by default. */
   packets?: number | undefined

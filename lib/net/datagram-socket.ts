@@ -17,6 +17,7 @@ import { ReceiveBatch, ReceiveDatagram, ReceiveDatagramInto, type Datagram } fro
 import { SendBatch, SendDatagram } from './send-datagram.js'
 import { Socket } from './socket.js'
 
+/** Options of joining and leaving a multicast group. */
 export interface GroupOptions {
   /** The interface, by name or number; by default the system chooses. */
   interface?: string | number | undefined
@@ -24,6 +25,7 @@ export interface GroupOptions {
   source?: string | undefined
 }
 
+/** How datagrams for multicast groups are sent. */
 export interface MulticastOptions {
   /** How many routers what is sent to a group may pass: 0 to 255; 1, the local network, until it is set. */
   ttl?: number | undefined
@@ -36,6 +38,7 @@ export interface MulticastOptions {
 /** An address of no family, as bytes: connecting to it undoes a connection (connect(2)). */
 const NOBODY = new Uint8Array(16)
 
+/** A UDP socket; `udp` opens one. */
 export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress> {
   /** Whether `recv` tells more of a datagram than whose it is. */
   readonly info: boolean

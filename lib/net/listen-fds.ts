@@ -10,6 +10,7 @@ export interface ListenFd {
   readonly name: string
 }
 
+/** Options of `listenFds`. */
 export interface ListenFdsOptions {
   /** Whether the variables are removed from `process.env`, so that nobody asks again; false by default. */
   unset?: boolean | undefined

@@ -15,6 +15,7 @@ export interface ProxyTlv {
   readonly value: Uint8Array
 }
 
+/** What a header of the PROXY protocol says. */
 export interface ProxyHeader {
   readonly version: 1 | 2
   /** `'LOCAL'`: the proxy connects on its own account, as for a health check. */
@@ -28,6 +29,7 @@ export interface ProxyHeader {
   readonly tlvs: readonly ProxyTlv[]
 }
 
+/** Options of `proxyHeader`. */
 export interface ProxyHeaderOptions {
   /** 2 by default, which is binary; 1 is a line of text that knows IP addresses only. */
   version?: 1 | 2 | undefined

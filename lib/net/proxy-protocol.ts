@@ -9,6 +9,7 @@ import type { Connection } from './connection.js'
 import { ProxyProtocolError } from './proxy-error.js'
 import { parseProxyHeader, type ParsedProxyHeader, type ProxyHeader } from './proxy-header.js'
 
+/** Options of `readProxyHeader`, and of the `proxyProtocol` of a server. */
 export interface ProxyProtocolOptions {
   /**
    * The proxies: IP addresses, or networks such as `10.0.0.0/8`. Who connects from elsewhere is served as a client of its

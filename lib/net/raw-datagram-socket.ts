@@ -17,6 +17,7 @@ import { Socket } from './socket.js'
 /** The system's largest: `sockaddr_storage`. */
 const ADDRESS_MAX = 128
 
+/** Options of `datagramSocket`. */
 export interface RawDatagramOptions {
   /** `'IPv4'`, `'IPv6'`, `'Unix'`, or the number that this system has for it (`AF_NETLINK` is 16 on Linux). */
   family: SocketFamily
@@ -28,6 +29,7 @@ export interface RawDatagramOptions {
   address?: Uint8Array | undefined
 }
 
+/** A datagram socket of any family, with addresses as bytes; `datagramSocket` opens one. */
 export class RawDatagramSocket extends Socket implements DatagramEnd<Buffer> {
   /** @internal What the system says of earlier datagrams is for its users to judge. */
   readonly connected = true

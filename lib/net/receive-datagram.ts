@@ -10,6 +10,7 @@ import { DatagramRecords } from './datagram-records.js'
 import type { DatagramSlab } from './datagram-slab.js'
 import type { SocketAddress } from '../kernel/kernel.js'
 
+/** A datagram that was received. */
 export interface Datagram<A = SocketAddress> {
   readonly data: Buffer
   /** Whose it is, as `send` takes it. */

@@ -21,6 +21,7 @@ export class MessageTruncatedError extends CoreactorError {
   }
 }
 
+/** A connected Unix socket that keeps the bounds of messages (SOCK_SEQPACKET). */
 export class SeqpacketConnection extends MessageSocket {
   private remote: UnixAddress | undefined
 

@@ -29,8 +29,10 @@ import type { UnixConnection } from './unix-connection.js'
 import { listeningUnix, type UnixListenOptions } from './unix-listener.js'
 import { isUnix } from './unix-path.js'
 
+/** What serves a connection: it is closed when this has ended. */
 export type Handler = Body<[Connection], void>
 
+/** Options of `serve`, whatever it listens on. */
 export interface ServerOptions {
   /** Connections at a time; more wait to be accepted. No limit by default. */
   limit?: number | undefined
@@ -84,6 +86,7 @@ export interface ServeManyOptions extends ServerOptions {
   listen: readonly (ListenOptions | ListenFdOptions)[]
 }
 
+/** Options of `Server.close`. */
 export interface CloseOptions {
   /** Milliseconds that handlers may take to end by themselves before they are cancelled; 0 by default. */
   grace?: number | undefined
@@ -133,6 +136,7 @@ class Served {
 /** How a handler has ended. */
 type Ending = 'completed' | 'failed' | 'cancelled'
 
+/** A server that runs; `serve` starts one. */
 export class Server<A extends AnyAddress = SocketAddress> implements Host<Connection> {
   /** Where it listens; of several, the first. */
   readonly address: A

@@ -132,7 +132,9 @@ const TOLD = {
 
 const KINDS: Readonly<Record<string, keyof Values | undefined>> = { ...SETTABLE, ...TOLD }
 
+/** The name of a socket option that can be set. */
 export type SettableOptionName = keyof typeof SETTABLE
+/** The name of a socket option, as the system's headers have it. */
 export type SocketOptionName = SettableOptionName | keyof typeof TOLD
 
 /** An option by the numbers of this system: `SOL_SOCKET` and `SO_…` in its headers. */

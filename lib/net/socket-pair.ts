@@ -8,6 +8,7 @@ import type { Op } from '../task/types.js'
 import { invalidValue } from '../task/validate.js'
 import { Connection } from './connection.js'
 
+/** Options of `socketPair`. */
 export interface SocketPairOptions {
   /** Byte streams in both directions. */
   type?: 'stream' | undefined

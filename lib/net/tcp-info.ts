@@ -1,6 +1,7 @@
 /** TCP_INFO: what the kernel knows of a TCP connection, as an object. Where each number lies, the headers have said. */
 import type { OptionTables } from '../kernel/kernel.js'
 
+/** The state of a TCP connection, as the system names it. */
 export type TcpState =
   | 'ESTABLISHED'
   | 'SYN_SENT'

@@ -12,6 +12,7 @@ import { checkInteger, invalidType } from '../task/validate.js'
 import { endpoint, LOCALHOST, LOOPBACK, numericAddress } from './address.js'
 import { DatagramSocket } from './datagram-socket.js'
 
+/** Options of `udp`. */
 export interface UdpOptions {
   /** Where to receive: 0 to 65535; 0, by default, is a port of the system's choice. */
   port?: number | undefined

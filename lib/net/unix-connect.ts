@@ -13,6 +13,7 @@ import { UnixConnection } from './unix-connection.js'
 import { checkConnectionType, type UnixConnectionType } from './unix-listener.js'
 import { unixAddress } from './unix-path.js'
 
+/** Options of `connect` for a Unix socket. */
 export interface UnixConnectOptions {
   /** A path, or on Linux an abstract name, which begins with a NUL. */
   path: string

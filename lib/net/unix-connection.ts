@@ -136,6 +136,7 @@ class ReceiveFds extends Leaf<UnixMessage | null> {
   }
 }
 
+/** A connected Unix stream socket, which can pass file descriptors. */
 export class UnixConnection extends SocketStream {
   private local: UnixAddress | undefined
   private remote: UnixAddress | undefined

@@ -15,6 +15,7 @@ import { unixAddress } from './unix-path.js'
 /** Without a path the socket has no name: it can send, and nobody can answer. */
 export type UnixDatagramOptions = Partial<UnixNameOptions>
 
+/** Options of `UnixDatagramSocket.send`. */
 export interface UnixSendOptions {
   /** To whom: a path, or an abstract name. Without it to the peer that `connect` has set. */
   path?: string | undefined
@@ -22,6 +23,7 @@ export interface UnixSendOptions {
   fds?: readonly Sendable[] | undefined
 }
 
+/** A Unix datagram socket; `unixDatagram` opens one. */
 export class UnixDatagramSocket extends MessageSocket {
   /**
    * Waits for a message, which may be empty. With `maxFds` it comes with its descriptors, each of which is the receiver's

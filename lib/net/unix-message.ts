@@ -42,6 +42,7 @@ export class FdsLostError extends CoreactorError {
   }
 }
 
+/** Options of reads that receive a message. */
 export interface ReceiveOptions {
   /** The most bytes of one message, 64 KiB by default. */
   maxBytes?: number | undefined

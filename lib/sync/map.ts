@@ -13,6 +13,7 @@ import { Deferred } from './deferred.js'
 import { Limiter } from './limiter.js'
 import type { Permit } from './semaphore.js'
 
+/** What `map` takes: anything that can be iterated over, at once or by and by. */
 export type Items<T> = Iterable<T> | AsyncIterable<T>
 type Puller<T> = () => Coroutine<IteratorResult<T>> | Op<IteratorResult<T, undefined>>
 

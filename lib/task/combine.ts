@@ -15,11 +15,14 @@ import { invalidType } from './validate.js'
 
 /** What an operation, a task or a promise gives. */
 export type Result<O> = O extends Op<infer T> ? T : never
+/** What each of several operations gives, in their order. */
 export type Results<Ops extends readonly Op<unknown>[]> = { -readonly [I in keyof Ops]: Result<Ops[I]> }
 
+/** How an operation has ended: with a value, or with an error. */
 export type Settled<T> =
   | { readonly status: 'fulfilled'; readonly value: T }
   | { readonly status: 'rejected'; readonly reason: unknown }
+/** How each of several operations has ended, in their order. */
 export type SettledResults<Ops extends readonly Op<unknown>[]> = { -readonly [I in keyof Ops]: Settled<Result<Ops[I]>> }
 
 /**

@@ -118,6 +118,7 @@ export function scope<T>(body: Body<[Scope], T>, options: ScopeOptions = {}): Op
   return op(() => enterAbortable(body, signal))
 }
 
+/** Options of `scope`. */
 export interface ScopeOptions {
   /** Cancels the scope when it is aborted; the signal's reason is thrown then. */
   signal?: AbortSignal | undefined

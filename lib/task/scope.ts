@@ -21,6 +21,7 @@ export interface Cancellation {
   readonly controllers: AbortController[]
 }
 
+/** A group of tasks that is cancelled as one, and waits for all of them before it is left. `scope` opens one. */
 export class Scope {
   /** @internal */
   readonly scheduler: Scheduler

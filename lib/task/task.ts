@@ -48,6 +48,10 @@ export class Start {
 
 let lastId = 0
 
+/**
+ * A coroutine or an async function that runs beside others. As an operation it waits for the end and gives what the body returned;
+ * the task is not cancelled when that wait is.
+ */
 export class Task<T = unknown> implements Op<T> {
   /** Unique in this thread, counted from 1. */
   readonly id = ++lastId

@@ -48,6 +48,7 @@ export interface Fault {
 /** What goes wrong with which calls. Of several faults of one call the first in the list that hits is the one. */
 export type Faults = { readonly [K in FaultyOperation]?: Fault | readonly Fault[] | undefined }
 
+/** Options of a `FaultyKernel`. */
 export interface FaultyKernelOptions {
   faults: Faults
   /** What makes the calls; the operating system by default. */

@@ -64,6 +64,7 @@ import { MemoryJobs, type MemoryNames } from './memory-jobs.js'
 import { MemoryPipeEnd } from './memory-pipe.js'
 import { MemorySocket } from './memory-socket.js'
 
+/** Options of a `MemoryKernel`. */
 export interface MemoryKernelOptions {
   /** What a socket holds that its owner has not read yet, in bytes; 64 KiB by default. Small makes writes partial ones. */
   capacity?: number | undefined

@@ -46,6 +46,7 @@ export class Wire {
   }
 }
 
+/** Two connected ends in memory, and the wires between them. */
 export interface MemoryPair {
   readonly client: Connection
   readonly server: Connection

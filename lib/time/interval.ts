@@ -10,11 +10,13 @@ import { now, sleepUntil } from './sleep.js'
  */
 export type MissedTicks = 'skip' | 'burst' | 'delay'
 
+/** Options of `interval`. */
 export interface IntervalOptions {
   /** `skip` by default. */
   missed?: MissedTicks | undefined
 }
 
+/** Ticks at equal distances; `interval` makes one. */
 export class Interval implements AsyncIterable<number> {
   private readonly period: number
   private readonly missed: MissedTicks

@@ -9,6 +9,7 @@ import { checkFunction, checkMilliseconds } from '../task/validate.js'
 import type { Deadline } from './deadlines.js'
 import { timersOf } from './timers.js'
 
+/** Options of `shield`. */
 export interface ShieldOptions {
   /** Milliseconds from the cancellation from outside until it is let in; never by default. */
   timeout?: number | undefined
