@@ -45,10 +45,12 @@ const BUILTINS: Record<string, readonly string[]> = {
     'node:diagnostics_channel',
     'node:dns',
     'node:events',
+    'node:module',
     'node:net',
     'node:os',
     'node:stream',
     'node:stream/web',
+    'node:url',
     'node:util'
   ],
   // The memory kernel's `sendFile`.
