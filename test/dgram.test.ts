@@ -5,10 +5,12 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import nodeDgram from 'node:dgram'
 import { once, on } from 'node:events'
 import { BlockList } from 'node:net'
-import { inherits } from 'node:util'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { inherits } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import coreactorDgram, { type RemoteInfo, type Socket, type SocketOptions } from 'coreactor/dgram'
+import { ENOBUFS } from '../lib/kernel/errno.js'
 import { kernel } from './raw-fd.js'
 
 type Module = typeof coreactorDgram
@@ -50,6 +52,17 @@ function socketsOf(dgram: Module) {
     return socket
   }
   return { create, bound }
+}
+
+/** While `body` runs, the system has no room for any datagram. */
+async function withoutRoom(body: () => Promise<void>): Promise<void> {
+  const { sendDatagrams } = kernel
+  kernel.sendDatagrams = () => ENOBUFS
+  try {
+    await body()
+  } finally {
+    kernel.sendDatagrams = sendDatagrams
+  }
 }
 
 /** The next datagram of a socket. */
@@ -874,6 +887,32 @@ describe('coreactor/dgram, other than node:dgram', () => {
     socket.close()
     expect((await message(receiver))[0]).toBe('last')
     expect(await outcome).toEqual({ error: null, bytes: 4 })
+  })
+
+  it('keeps what the system has no room for, in order, and says how much it is', async () => {
+    const receiver = await bound()
+    const socket = await bound()
+    const { port } = receiver.address()
+    const outcomes: Promise<unknown>[] = []
+    await withoutRoom(async () => {
+      for (const text of ['one', 'two two']) outcomes.push(sent((callback) => socket.send(text, port, HOST, callback)))
+      await nextTurn()
+      expect([socket.getSendQueueSize(), socket.getSendQueueCount()]).toEqual([10, 2])
+    })
+    expect((await message(receiver))[0]).toBe('one')
+    expect((await message(receiver))[0]).toBe('two two')
+    expect(await Promise.all(outcomes)).toEqual([{ error: null, bytes: 3 }, { error: null, bytes: 7 }])
+    expect(socket.getSendQueueSize()).toBe(0)
+  })
+
+  it('tells the callbacks of what still waits when it is closed that it is not sent', async () => {
+    const socket = await bound()
+    await withoutRoom(async () => {
+      const outcome = sent((callback) => socket.send('x', 9, HOST, callback))
+      await nextTurn()
+      socket.close()
+      expect(await outcome).toMatchObject({ error: { code: 'ECANCELED', syscall: 'send', address: HOST, port: 9 } })
+    })
   })
 
   it('says that it is closed, where Node has a TypeError of its own inner workings', async () => {

@@ -39,6 +39,7 @@ function exported(entry: string): string[] {
 const CONTEXT = `import { ${exported('index.ts').join(', ')} } from 'coreactor'
 import { ${exported('testing.ts').join(', ')} } from 'coreactor/testing'
 import { ${exported('offload.ts').join(', ')} } from 'coreactor/offload'
+import { createSocket } from 'coreactor/dgram'
 import type { EventEmitter } from 'node:events'
 import { open } from 'node:fs/promises'
 declare const connection: Connection, url: string, urls: string[], name: string, addresses: string[], jobs: Op<void>[]
