@@ -52,6 +52,7 @@
       'node/unix_bindings.cc',
       'node/transfer_bindings.cc',
       'node/step_watchdog_binding.cc',
+      'node/native_job_bindings.cc',
     ],
   },
 }

@@ -6,6 +6,7 @@ import { fdatasync, fsync, read, readv, truncate, write, writev } from './file-c
 import { configure, running, statistics } from './limits.js'
 import { flock, tryFlock } from './lock.js'
 import { lookup, lookupService } from './lookup.js'
+import { native } from './native-job.js'
 import { fstat, lstat, stat } from './status.js'
 import { waitAny, waitpid } from './wait-process.js'
 import { appendFile, readFile, writeFile } from './whole-file.js'
@@ -48,5 +49,6 @@ export const blocking = {
   writeFile,
   appendFile,
   waitpid,
-  waitAny
+  waitAny,
+  native
 } as const

@@ -49,6 +49,7 @@ export const ENOENT = -errno.ENOENT
 export const ETIMEDOUT = -errno.ETIMEDOUT
 export const ECHILD = -errno.ECHILD
 export const ESRCH = -errno.ESRCH
+export const EALREADY = -errno.EALREADY
 
 /** What a kernel returns for the error of this name; undefined if the system has none. */
 export function errnoOf(name: string): number | undefined {

@@ -93,6 +93,8 @@ export type Job =
     }
   /** Waits until a child has ended, and leaves it; `pid` 0 is any. Its number. */
   | { readonly kind: 'waitProcess'; readonly pid: number }
+  /** A token of `claimJob`. Result: what the addon that has made it says. */
+  | { readonly kind: 'native'; readonly job: object }
 
 /** What to change of the pool, which is the process's, except for `queue`, which is this kernel's. -1 leaves it. */
 export interface JobLimits {
@@ -224,6 +226,9 @@ export interface Kernel {
   openProcess(pid: number): number
   /** Whether a child has ended (0 = any): 0, or 1 and its number, its status or signal, and 1 if it was a signal. */
   hasEnded(pid: number, reap: number, into: Int32Array): number
+
+  /** The name of a job that another addon has made, once; -EALREADY after that, -EINVAL for what is none. */
+  claimJob(job: object): string | number
 
   // Clock and entropy --------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ interface Driver {
   ref(): void
   unref(): void
   submit(kind: number, slot: number, generation: number, ...args: JobArgument[]): number
+  submitNative(job: object, slot: number, generation: number): number
   cancelJob(id: number, abandon: boolean): number
   takeResult: Kernel['takeResult']
   configureJobs(files: number, lookups: number, waits: number, idle: number, queue: number): number
@@ -102,6 +103,8 @@ interface Addon {
   closeAfterJobs: Kernel['closeAfterJobs']
   openProcess: Kernel['openProcess']
   hasEnded: Kernel['hasEnded']
+  nativeApi(): object
+  claimJob: Kernel['claimJob']
 }
 
 /** Throws if there is none, or if it was built from other sources. */
@@ -122,6 +125,8 @@ function submit(driver: Driver, job: Job, slot: number, generation: number): num
       return driver.submit(JobKind.WRITE, slot, generation, job.fd, job.chunks, job.position, job.waits)
     case 'lookup':
       return put(JobKind.LOOKUP, job.host, job.family, job.flags)
+    case 'native':
+      return driver.submitNative(job.job, slot, generation)
     case 'reverse':
       return put(JobKind.REVERSE, job.address, job.port)
     case 'open':
@@ -157,6 +162,11 @@ function submit(driver: Driver, job: Job, slot: number, generation: number): num
     default:
       return EINVAL
   }
+}
+
+/** What other addons are handed: see `native/include/coreactor.h`. */
+export function nativeApi(): object {
+  return addonOf().nativeApi()
 }
 
 /** Opens the operating system for this thread. Throws if the addon is missing or was built from other sources. */
@@ -264,6 +274,7 @@ export function nativeKernel(): Kernel {
     splice: addon.splice,
     sendFile: addon.sendFile,
     closeOnExec: addon.closeOnExec,
+    claimJob: addon.claimJob,
     watchSteps(ms, opening) {
       const watchdog = new addon.StepWatchdog(ms, opening)
       const { record } = watchdog

@@ -67,6 +67,8 @@ type Untouched =
   | 'unref'
   | 'cancelJob'
   | 'takeResult'
+  | 'watchSteps'
+  | 'claimJob'
   | 'now'
   | 'entropy'
   | 'encodeAddress'

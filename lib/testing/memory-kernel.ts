@@ -544,6 +544,10 @@ export class MemoryKernel implements Kernel {
     return this.sockets.has(fd) ? 0 : EBADF
   }
 
+  claimJob(): number {
+    return EOPNOTSUPP
+  }
+
   watchSteps(): number {
     return ENOSYS
   }

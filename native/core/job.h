@@ -46,6 +46,9 @@ class Job {
   virtual FdsInUse fds() const { return {-1, -1}; }
   // The call and what it is made on, for a report: `open /etc/hosts`. From any thread.
   virtual std::string what() const { return "job"; }
+  // Nobody wants it any more although it runs: Run may come back sooner. Called in the thread of
+  // its environment, also when Run has just come back; never once that environment is gone.
+  virtual void Interrupt() {}
 
   Lane lane() const { return lane_; }
   // What it is to whoever made it.

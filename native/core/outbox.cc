@@ -38,6 +38,8 @@ Outbox::Cancelled Outbox::Cancel(uint32_t id, bool abandon) {
       return Cancelled::kYes;
     }
     entry->abandoned = entry->abandoned || abandon;
+    // Alive until it is collected, which is done in this thread.
+    entry->job->Interrupt();
     return abandon ? Cancelled::kYes : Cancelled::kNo;
   }
   if (!abandon) return Cancelled::kNo;
@@ -103,7 +105,8 @@ std::vector<Outbox::Report> Outbox::Reports() const {
 
 void Outbox::Close() {
   for (Entry& entry : entries_) {
-    if (entry.job != nullptr && entry.finished == nullptr) pool_.Withdraw(entry.job);
+    if (entry.job == nullptr || entry.finished != nullptr) continue;
+    if (pool_.Withdraw(entry.job) == nullptr) entry.job->Interrupt();
   }
   std::vector<std::unique_ptr<Job>> ended;
   {

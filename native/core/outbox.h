@@ -65,6 +65,8 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
 
   // Jobs that are queued, run, or wait to be taken.
   size_t size() const { return entries_.size() - free_.size(); }
+  // Whether Submit would be refused for kMostJobs.
+  bool full() const { return size() >= kMostJobs; }
   // How often the poller was woken.
   size_t wakes() const { return wakes_.load(std::memory_order_relaxed); }
 

@@ -14,6 +14,7 @@
 #include "driver_binding.h"
 #include "inherited_fd_bindings.h"
 #include "job_bindings.h"
+#include "native_job_bindings.h"
 #include "option_bindings.h"
 #include "process_bindings.h"
 #include "socket_bindings.h"
@@ -162,6 +163,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineInheritedFdFunctions(env, exports);
   DefineDatagramFunctions(env, exports);
   DefineProcessFunctions(env, exports);
+  DefineNativeJobFunctions(env, exports);
   return exports;
 }
 

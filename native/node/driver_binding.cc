@@ -6,6 +6,7 @@
 #include "binding.h"
 #include "driver.h"
 #include "job_bindings.h"
+#include "native_job_bindings.h"
 
 namespace coreactor {
 namespace {
@@ -82,6 +83,7 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
                            InstanceMethod<&DriverBinding::KeepAlive>("ref"),
                            InstanceMethod<&DriverBinding::LetGo>("unref"),
                            InstanceMethod<&DriverBinding::OnOutbox<SubmitJob>>("submit"),
+                           InstanceMethod<&DriverBinding::OnOutbox<SubmitNative>>("submitNative"),
                            InstanceMethod<&DriverBinding::OnOutbox<CancelJob>>("cancelJob"),
                            InstanceMethod<&DriverBinding::OnOutbox<TakeResult>>("takeResult"),
                            InstanceMethod<&DriverBinding::OnOutbox<ConfigureJobs>>("configureJobs"),

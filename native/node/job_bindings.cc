@@ -10,6 +10,7 @@
 #include "../core/jobs/reverse.h"
 #include "args.h"
 #include "file_job_bindings.h"
+#include "native_job_bindings.h"
 
 namespace coreactor {
 namespace {
@@ -115,6 +116,7 @@ napi_value TakeResult(const Napi::CallbackInfo& info, Outbox& outbox) {
   const std::optional<uint32_t> id = Integer<uint32_t>(info.Env(), info[0]);
   const std::unique_ptr<Job> job = id ? outbox.Take(*id) : nullptr;
   if (job == nullptr) return info.Env().Undefined();
+  if (job->kind() == kNativeJob) return NativeJobResult(info.Env(), *job);
   const JobBinding& binding = BindingOf(job->kind());
   return binding.result == nullptr ? info.Env().Undefined() : binding.result(info, *job);
 }
