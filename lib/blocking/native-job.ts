@@ -1,8 +1,10 @@
 /** Blocking calls of other addons: what `native/include/coreactor.h` makes of them, as operations. */
-import { EALREADY, EINVAL, SystemError } from '../kernel/errno.js'
+import { EALREADY, ECANCELED, EINVAL, SystemError } from '../kernel/errno.js'
 import { nativeApi as tableOfAddon } from '../kernel/native.js'
 import { currentRuntime } from '../runtime/current.js'
+import { current } from '../task/ambient.js'
 import { CoreactorError } from '../task/errors.js'
+import type { Task } from '../task/task.js'
 import type { Op } from '../task/types.js'
 import { invalidType, invalidValue } from '../task/validate.js'
 import { abandonOf, blockingCall, type BlockingOptions } from '../jobs/blocking-call.js'
@@ -53,6 +55,9 @@ export function native<T>(job: NativeJob<T>, options: BlockingOptions = {}): Op<
   return blockingCall(
     { kind: 'native', job },
     (result, take) => {
+      const { scope } = current as Task
+      // It has come back because it was told to: what it has returned is not news.
+      if (result === ECANCELED && scope.cancelRequested) throw (current as Task).cancellation()
       if (result < 0) throw new SystemError(result, name)
       return take() as T
     },

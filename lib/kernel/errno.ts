@@ -50,6 +50,7 @@ export const ETIMEDOUT = -errno.ETIMEDOUT
 export const ECHILD = -errno.ECHILD
 export const ESRCH = -errno.ESRCH
 export const EALREADY = -errno.EALREADY
+export const ECANCELED = -errno.ECANCELED
 
 /** What a kernel returns for the error of this name; undefined if the system has none. */
 export function errnoOf(name: string): number | undefined {

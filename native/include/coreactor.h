@@ -74,7 +74,10 @@ typedef struct coreactor_job {
   const char* name;
   /* Given to each of the functions. */
   void* data;
-  /* The blocking call. >= 0, or a negative errno: the operation fails with a system error then. */
+  /*
+   * The blocking call. >= 0, or a negative errno: the operation fails with a system error then.
+   * -ECANCELED, after `cancel`: it fails with what cancellation fails with.
+   */
   int32_t (*run)(void* data);
   /*
    * What the operation gives, when `run` has returned >= 0. NULL with an exception pending: it
