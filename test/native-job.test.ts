@@ -12,18 +12,19 @@ import {
   all,
   blocking,
   checkpoint,
-  fd,
   nativeApi,
-  op,
   pipe,
   run,
   sleep,
   spawn,
+  timeout,
+  TimeoutError,
   type NativeJob,
   type Pipe,
   type Coroutine
 } from 'coreactor'
 import { MemoryKernel } from 'coreactor/testing'
+import { countTicks, fingerprint, loadAddon, type NativeAddon } from '../examples/native-job.js'
 import { EOPNOTSUPP } from '../lib/kernel/errno.js'
 import { caught, thrownBy } from './support.js'
 
@@ -39,15 +40,9 @@ interface Probe {
   forged(version: number, size: number): object
 }
 
-interface Example {
-  start(api: object): void
-  fingerprint(bytes: Uint8Array, rounds: number): NativeJob<string>
-  ticker(milliseconds: number, count: number): number
-}
-
 let probe: Probe
 let probePath: string
-let example: Example
+let example: NativeAddon
 
 /** Of Node's own headers, or those that stand in for them. */
 function nodeHeaders(): string {
@@ -62,8 +57,7 @@ function compile(...args: string[]): { status: number | null; stderr: string } {
 
 beforeAll(async () => {
   const { build } = (await import(join(ROOT, 'examples/native-job/build.mjs'))) as { build(): string }
-  example = load(build()) as Example
-  example.start(nativeApi())
+  example = loadAddon(build())
 
   mkdirSync(join(ROOT, 'out/native-job'), { recursive: true })
   probePath = join(ROOT, 'out/native-job/probe.node')
@@ -268,19 +262,19 @@ it('hazard 54: a worker may be terminated in a job of an addon that is unloaded 
 })
 
 describe('the example', () => {
-  it('hashes on the pool while a coroutine waits for its descriptor', async () => {
-    const [hash, ticks] = await run(() =>
-      all([
-        blocking.native(example.fingerprint(Buffer.from('a'), 1)),
-        op(function* () {
-          const ticker = fd(example.ticker(1, 3), { own: true })
-          let count = 0
-          for (let n; (n = yield* ticker.read(Buffer.alloc(8))) > 0; ) count += n
-          ticker.close()
-          return count
-        })
-      ])
-    )
-    expect({ hash, ticks }).toEqual({ hash: 'af63dc4c8601ec8c', ticks: 3 })
+  it('hashes on the pool, and a coroutine waits for its descriptor', async () => {
+    const ticking = run(() => countTicks(example, 1, 3))
+    expect(await run(() => fingerprint(example, Buffer.from('a')))).toBe('af63dc4c8601ec8c')
+    expect(await ticking).toBe(3)
+  })
+
+  it('comes back from a long computation when it is cancelled', async () => {
+    const error = await thrownBy(() => run(() => timeout(1, () => fingerprint(example, Buffer.alloc(65536), 0xffff_ffff))))
+    expect(error).toBeInstanceOf(TimeoutError)
+  })
+
+  it('stops listening when it is cancelled, and the addon notices', async () => {
+    const error = await thrownBy(() => run(() => timeout(1, () => countTicks(example, 1, 0xffff_ffff))))
+    expect(error).toBeInstanceOf(TimeoutError)
   })
 })
