@@ -42,6 +42,7 @@ import { ${exported('offload.ts').join(', ')} } from 'coreactor/offload'
 import { createSocket } from 'coreactor/dgram'
 import type { EventEmitter } from 'node:events'
 import { open } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 declare const connection: Connection, url: string, urls: string[], name: string, addresses: string[], jobs: Op<void>[]
 declare const condition: Condition, queue: Channel<string>, emitter: EventEmitter, cache: Map<string, string>
 declare const stop: Event, tasks: Scope, consumer: Body<[], void>, first: Connection, second: Connection, client: Connection, server: Connection, pending: string[]
@@ -55,6 +56,7 @@ declare function nextLine(): Op<string | null>
 declare function handle(item: unknown): void
 declare function serveOne(connection: Connection): Coroutine<void>
 declare function report(what?: unknown): void
+declare function loadAddon<T>(): T
 export {}
 `
 

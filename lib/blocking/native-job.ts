@@ -40,7 +40,8 @@ export function nativeApi(): object {
  * once.
  *
  * @example
- * const picture = yield* blocking.native(addon.decode(bytes))
+ * const { hash } = loadAddon<{ hash(bytes: Uint8Array): NativeJob<string> }>()
+ * const digest = yield* blocking.native(hash(Buffer.from('hello')))
  */
 export function native<T>(job: NativeJob<T>, options: BlockingOptions = {}): Op<T> {
   if (typeof job !== 'object' || job === null) throw invalidType('job', 'a job of a native addon', job)

@@ -36,7 +36,7 @@ export interface RunOptions {
    * not reported: it may stand at a breakpoint. `COREACTOR_DEBUG=1` has 100 ms watched, if no program says otherwise.
    *
    * @example
-   * await run(main, { watchdog: { ms: 20 } })
+   * await run(() => serveOne(connection), { watchdog: { ms: 20 } })
    */
   watchdog?: WatchdogOptions | undefined
 }
