@@ -1,14 +1,16 @@
 /** How processes end that use `offload`: nothing keeps them alive, nothing outlives them, nothing takes them down. */
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { promisify } from 'node:util'
-import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { BUILD_MS } from './child-service.js'
 import { root } from './documents.js'
+
+// A process takes a second to start where others keep the cores busy.
+vi.setConfig({ testTimeout: 90_000 })
 
 const SCENES = fileURLToPath(new URL('fixtures/offload/scenes.mjs', import.meta.url))
 
