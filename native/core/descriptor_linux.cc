@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,17 @@ constexpr int kNoSignal = 0x100;
 
 // Where the file is now, if it has a place.
 constexpr off_t kHere = -1;
+
+// Of preadv2(2) and pwritev2(2), by their numbers: musl has functions for them only since 1.2.5,
+// and an addon that asks for these does not load on an older one. The position is kHere, in two
+// words.
+ssize_t ReadHere(int fd, const iovec* pieces, int count, int flags) {
+  return syscall(SYS_preadv2, fd, pieces, count, kHere, kHere, flags);
+}
+
+ssize_t WriteHere(int fd, const iovec* pieces, int count, int flags) {
+  return syscall(SYS_pwritev2, fd, pieces, count, kHere, kHere, flags);
+}
 
 // The kind of file, or the kernel, does not know a flag of preadv2 and pwritev2. If it is the
 // answer of the file itself, it gives it once more.
@@ -127,7 +139,7 @@ int PollNow(int fd, Interest interest) {
 
 ssize_t Read(int fd, void* into, size_t length) {
   const iovec piece{into, length};
-  const ssize_t result = Call([&] { return preadv2(fd, &piece, 1, kHere, RWF_NOWAIT); });
+  const ssize_t result = Call([&] { return ReadHere(fd, &piece, 1, RWF_NOWAIT); });
   if (!Unsupported(result)) return result;
   if (MayBlock(fd)) {
     const int readiness = PollNow(fd, Interest{kReadable});
@@ -145,7 +157,7 @@ ssize_t Write(int fd, const void* from, size_t length) {
 ssize_t WriteVector(int fd, const iovec* chunks, size_t count) {
   count = std::min(count, kVectorMax);
   const auto write_now = [&](int flags) {
-    return Call([&] { return pwritev2(fd, chunks, static_cast<int>(count), kHere, flags); });
+    return Call([&] { return WriteHere(fd, chunks, static_cast<int>(count), flags); });
   };
   const ssize_t result = write_now(RWF_NOWAIT | kNoSignal);
   if (!Unsupported(result)) return result;
