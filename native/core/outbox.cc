@@ -64,22 +64,43 @@ size_t Outbox::Collect(Event* out, size_t capacity) {
       Free(id);
     }
   }
-  // The wake that has been heard was that of all these. One that sets `awake_` right now wakes the
-  // poller itself: once too often then.
-  if (reported_ < taken_.size() || (count == capacity && awake_.load(std::memory_order_relaxed))) {
-    Wake();
-  }
+  // The wake that has been heard was that of all these.
+  if (!attending_ && count == capacity && HasMore()) Wake();
   return count;
+}
+
+bool Outbox::HasMore() const {
+  return reported_ < taken_.size() || some_ended_.load(std::memory_order_acquire);
+}
+
+void Outbox::Attend() {
+  attending_ = true;
+  // Without jobs nobody would wake the poller.
+  if (size() == 0) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  awake_ = true;
+}
+
+void Outbox::Rest() {
+  attending_ = false;
+  bool more = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    more = HasMore();
+    awake_ = more;
+  }
+  if (more) Wake();
 }
 
 bool Outbox::Refill() {
   if (reported_ < taken_.size()) return true;
   // One that sets it after this has not woken the poller yet: it is collected then.
-  if (!awake_.load(std::memory_order_acquire)) return false;
+  if (!some_ended_.load(std::memory_order_acquire)) return false;
   taken_.clear();
   reported_ = 0;
   const std::lock_guard<std::mutex> lock(mutex_);
-  awake_.store(false, std::memory_order_relaxed);
+  awake_ = attending_;
+  some_ended_.store(false, std::memory_order_relaxed);
   taken_.swap(ended_);
   return !taken_.empty();
 }
@@ -132,7 +153,8 @@ void Outbox::Push(std::unique_ptr<Job> job) {
   // The job is destroyed when this returns, outside the lock, by whoever has called.
   if (closed_) return;
   ended_.push_back(std::move(job));
-  const bool wake = !awake_.exchange(true, std::memory_order_acq_rel);
+  some_ended_.store(true, std::memory_order_release);
+  const bool wake = !std::exchange(awake_, true);
   lock.unlock();
   if (wake) Wake();
 }

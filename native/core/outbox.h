@@ -48,6 +48,13 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   // The events of jobs that have ended, as many as fit. The rest wakes the poller again.
   size_t Collect(Event* out, size_t capacity);
 
+  // From here on the owner collects by itself, and whatever ends need not wake the poller;
+  void Attend();
+  // until here. What has ended and was not collected wakes it.
+  void Rest();
+  // Whether there is something to collect.
+  bool HasMore() const;
+
   // A job that was reported and has a result, once. Null for any other.
   std::unique_ptr<Job> Take(uint32_t id);
 
@@ -98,14 +105,17 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   // What Collect has taken out of `ended_` and not reported yet.
   std::vector<std::unique_ptr<Job>> taken_;
   size_t reported_ = 0;
+  bool attending_ = false;
 
   std::mutex mutex_;
-  // Both with the mutex.
+  // With the mutex.
   bool closed_ = false;
   std::vector<std::unique_ptr<Job>> ended_;
-  // True from before the poller is woken until before `ended_` is emptied: so one wake is enough
-  // for all that end in between, and none is lost. Written with the mutex held.
-  std::atomic<bool> awake_{false};
+  // Whether nobody need wake the poller: somebody has, and `ended_` has not been emptied since, so
+  // that one wake is enough for all that end in between; or the owner attends.
+  bool awake_ = false;
+  // Whether there is something in `ended_`. Written with the mutex held, and read without.
+  std::atomic<bool> some_ended_{false};
   std::atomic<size_t> wakes_{0};
 };
 

@@ -177,7 +177,11 @@ void Driver::Dispatch() {
   napi_handle_scope scope = nullptr;
   napi_open_handle_scope(env, &scope);
   dispatching_ = true;
+  // A turn may close it, and with it its outbox.
+  const std::shared_ptr<Outbox> outbox = outbox_;
+  outbox->Attend();
   TakeTurns();
+  outbox->Rest();
   dispatching_ = false;
   if (closing_) ReleaseReferences();
   napi_close_handle_scope(env, scope);
@@ -189,10 +193,13 @@ void Driver::TakeTurns() {
   const int64_t start = MonotonicNanoseconds();
   double when = 0;
   bool asked_for = false;
+  bool job_ended = false;
   for (int round = 0; round < kMostRounds; round++) {
-    // A turn that was only asked for, by the microtasks of the one before, is not worth asking the
-    // kernel again.
-    const size_t count = asked_for ? 0 : FillBatch();
+    // A turn that was only asked for, by the microtasks of the one before, or by a job that has
+    // ended, is not worth asking the kernel again.
+    const size_t count = asked_for   ? 0
+                         : job_ended ? outbox_->Collect(events_, kBatchCapacity)
+                                     : FillBatch();
     requested_ = false;
     control_[kControlRequested] = 0;
     control_[kControlDispatching] = 1;
@@ -202,7 +209,8 @@ void Driver::TakeTurns() {
     if (closing_) return;
     if (!alive) return Stop();
     asked_for = requested_ || control_[kControlRequested] != 0;
-    if (when > 0 && !asked_for) break;
+    job_ended = when > 0 && !asked_for && round < kMostRounds - 1 && outbox_->HasMore();
+    if (when > 0 && !asked_for && !job_ended) break;
     // What was written by the microtasks is flushed in any case: waiting for the host would hold it
     // back for no gain.
     if (!asked_for && MonotonicNanoseconds() - start > kRoundsNanoseconds) break;

@@ -4,11 +4,13 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <string>
@@ -16,7 +18,9 @@
 
 #include "../core/jobs/file.h"
 #include "../core/jobs/lookup.h"
+#include "../core/jobs/path.h"
 #include "../core/jobs/reverse.h"
+#include "../core/jobs/wait_process.h"
 #include "../core/outbox.h"
 #include "support.h"
 
@@ -40,7 +44,7 @@ class TestJob : public Job {
 };
 
 // A job whose result is an fd.
-class OpenJob : public Job {
+class NullJob : public Job {
  public:
   int32_t Run() override {
     fd_ = OwnedFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -365,20 +369,20 @@ TEST_CASE_FIXTURE(Jobs, "an abandoned job is not reported, and its id is free wh
 TEST_CASE_FIXTURE(Jobs, "hazard 33: an fd that a job has opened is closed unless it is taken") {
   BlockingPool pool(AtOnce(1));
   Environment environment(pool);
-  const uint32_t taken = environment.Submit(std::make_unique<OpenJob>());
+  const uint32_t taken = environment.Submit(std::make_unique<NullJob>());
   environment.Ended(1);
   const std::unique_ptr<Job> job = environment.outbox->Take(taken);
   REQUIRE(job != nullptr);
-  CHECK(fcntl(static_cast<OpenJob&>(*job).fd(), F_GETFD) == FD_CLOEXEC);
+  CHECK(fcntl(static_cast<NullJob&>(*job).fd(), F_GETFD) == FD_CLOEXEC);
   CHECK(environment.outbox->Take(taken) == nullptr);
   // Abandoned when it was reported and not taken; and while it was on its way.
-  const uint32_t reported = environment.Submit(std::make_unique<OpenJob>());
+  const uint32_t reported = environment.Submit(std::make_unique<NullJob>());
   environment.Ended(1);
   environment.outbox->Cancel(reported, true);
   Gate gate;
   environment.Submit([&] { return gate.Pass(), 0; });
   gate.Await(1);
-  environment.Submit(std::make_unique<OpenJob>());
+  environment.Submit(std::make_unique<NullJob>());
   gate.Open();
   // The rest ends with the environment.
 }
@@ -448,6 +452,31 @@ TEST_CASE_FIXTURE(Jobs, "threads block every signal, and bear their names") {
   sigset_t own;
   pthread_sigmask(SIG_SETMASK, nullptr, &own);
   CHECK(sigismember(&own, SIGINT) == 0);
+}
+
+TEST_CASE_FIXTURE(Jobs, "hazard 64: an owner that attends is not woken, and misses nothing") {
+  BlockingPool pool(AtOnce(4));
+  Environment environment(pool);
+  Event batch[64];
+  for (int round = 0; round < 200; round++) {
+    const int jobs = 1 + round % 3;
+    // The first one before, so that it wakes; the others while it attends.
+    environment.Submit([] { return 0; });
+    REQUIRE(Must(environment.poller.Wait(batch, 64, kLongMs)) == 1);
+    environment.outbox->Attend();
+    const size_t wakes = environment.outbox->wakes();
+    for (int i = 1; i < jobs; i++) environment.Submit([] { return 0; });
+    int collected = 0;
+    Eventually([&] {
+      collected += static_cast<int>(environment.outbox->Collect(batch, 64));
+      return collected == jobs;
+    });
+    CHECK(environment.outbox->wakes() == wakes);
+    // What ends after it has looked for the last time wakes it again.
+    environment.Submit([] { return 7; });
+    environment.outbox->Rest();
+    CHECK(environment.Ended(1)[0].result == 7);
+  }
 }
 
 TEST_CASE_FIXTURE(Jobs, "hazard 64: of 100,000 jobs of eight environments each is reported once") {
@@ -541,7 +570,7 @@ TEST_CASE_FIXTURE(Jobs, "hazard 55, 63: environments that end at any moment leav
     const int jobs = static_cast<int>(random() % 64);
     for (int i = 0; i < jobs; i++) {
       if (i % 3 == 0) {
-        environment->Submit(std::make_unique<OpenJob>());
+        environment->Submit(std::make_unique<NullJob>());
       } else {
         environment->Submit([] { return std::this_thread::yield(), 0; });
       }
@@ -569,6 +598,114 @@ TEST_CASE_FIXTURE(Jobs, "hazard 55: a job outlives its environment, and ends for
   CHECK_FALSE(outbox.expired());
   gate.Open();
   Eventually([&] { return live_jobs == 0 && outbox.expired(); });
+}
+
+// A directory that is gone when the test is.
+class Directory {
+ public:
+  Directory() { REQUIRE(mkdtemp(path_) != nullptr); }
+  ~Directory() {
+    const std::string command = std::string("rm -rf ") + path_;
+    CHECK(std::system(command.c_str()) == 0);
+  }
+  std::string at(const char* name) const { return std::string(path_) + "/" + name; }
+
+ private:
+  char path_[32] = "/tmp/coreactor-XXXXXX";
+};
+
+std::vector<uint8_t> BytesOf(const char* text) { return {text, text + std::strlen(text)}; }
+
+TEST_CASE_FIXTURE(Jobs, "a file is written, read, copied, renamed and removed") {
+  const Directory directory;
+  const std::string path = directory.at("file");
+  CHECK(WriteFileJob(path, O_CREAT | O_WRONLY, 0600, BytesOf("contents"), Lane::kOrdinary).Run() ==
+        0);
+  ReadFileJob whole(path, O_RDONLY, 100, Lane::kOrdinary);
+  CHECK(whole.Run() == 8);
+  CHECK(whole.bytes() == BytesOf("contents"));
+  CHECK_FALSE(whole.fd().valid());
+  ReadFileJob part(path, O_RDONLY, 3, Lane::kOrdinary);
+  CHECK(part.Run() == 3);
+  CHECK(part.fd().valid());
+  ReadJob rest(part.fd().get(), 100, kOwnPlace, Lane::kOrdinary);
+  CHECK(rest.Run() == 5);
+  OpenJob to(directory.at("copy"), O_CREAT | O_RDWR, 0600, Lane::kOrdinary);
+  REQUIRE(to.Run() == 0);
+  ReadJob from_start(part.fd().get(), 100, 0, Lane::kOrdinary);
+  CHECK(from_start.Run() == 8);
+  REQUIRE(lseek(part.fd().get(), 0, SEEK_SET) == 0);
+  CHECK(CopyJob(part.fd().get(), to.fd().get(), 1000).Run() == 8);
+  CHECK(CopyJob(part.fd().get(), to.fd().get(), 1000).Run() == 0);
+  CHECK(SyncJob(to.fd().get(), true).Run() == 0);
+  CHECK(TruncateJob(to.fd().get(), 2).Run() == 0);
+  StatJob about(directory.at("copy"), true);
+  CHECK(about.Run() == 0);
+  CHECK(about.status().st_size == 2);
+  CHECK(RenameJob(path, directory.at("copy")).Run() == 0);
+  CHECK(RemoveJob(directory.at("copy"), false).Run() == 0);
+  CHECK(MakeDirectoryJob(directory.at("a/b/c"), 0700, true).Run() == 0);
+  CHECK(MakeDirectoryJob(directory.at("a/b/c"), 0700, true).Run() == 0);
+  CHECK(MakeDirectoryJob(directory.at("a/b/c"), 0700, false).Run() == -EEXIST);
+  ReadDirectoryJob list(directory.at("a"));
+  CHECK(list.Run() == 1);
+  CHECK(list.entries()[0].name == "b");
+  CHECK(S_ISDIR(list.entries()[0].kind));
+}
+
+TEST_CASE_FIXTURE(Jobs, "a lock that another has is not waited for") {
+  const Directory directory;
+  OpenJob first(directory.at("lock"), O_CREAT | O_RDWR, 0600, Lane::kOrdinary);
+  OpenJob second(directory.at("lock"), O_RDWR, 0600, Lane::kOrdinary);
+  REQUIRE(first.Run() == 0);
+  REQUIRE(second.Run() == 0);
+  CHECK(LockJob(first.fd().get(), LockJob::How::kExclusive).Run() == 0);
+  CHECK(LockJob(second.fd().get(), LockJob::How::kShared).Run() == -EAGAIN);
+  CHECK(LockJob(first.fd().get(), LockJob::How::kUnlock).Run() == 0);
+  CHECK(LockJob(second.fd().get(), LockJob::How::kShared).Run() == 0);
+}
+
+TEST_CASE_FIXTURE(Jobs, "what may wait for somebody is not opened in the ordinary lane") {
+  const Directory directory;
+  const std::string path = directory.at("fifo");
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  CHECK(OpenJob(path, O_RDONLY, 0, Lane::kOrdinary).Run() == kMayWait);
+  CHECK(ReadFileJob(path, O_RDONLY, 1, Lane::kOrdinary).Run() == kMayWait);
+  CHECK(WriteFileJob(path, O_WRONLY, 0, {}, Lane::kOrdinary).Run() == kMayWait);
+  OpenJob both(path, O_RDWR, 0, Lane::kWaiting);
+  CHECK(both.Run() == 0);
+}
+
+TEST_CASE_FIXTURE(Jobs, "hazard 63: opens that hang end with their environment, and leave no fd") {
+  const Directory directory;
+  const std::string path = directory.at("fifo");
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  BlockingPool pool(AtOnce(4));
+  {
+    Environment environment(pool);
+    for (int i = 0; i < 8; i++) {
+      environment.Submit(std::make_unique<OpenJob>(path, O_RDONLY, 0, Lane::kWaiting));
+    }
+    Eventually([&] { return pool.counts().running[static_cast<size_t>(Lane::kWaiting)] == 4; });
+  }
+  CHECK(pool.counts().queued[static_cast<size_t>(Lane::kWaiting)] == 0);
+  // Until somebody opens the other end, as here.
+  const OwnedFd writer = MustOpen(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  Eventually([&] { return pool.counts().idle == 4; });
+}
+
+TEST_CASE_FIXTURE(Jobs, "a child's end is waited for without taking it from whoever reaps it") {
+  const pid_t child = fork();
+  if (child == 0) _exit(9);
+  REQUIRE(child > 0);
+  CHECK(WaitProcessJob(child).Run() == child);
+  ProcessEnd end;
+  CHECK(HasEnded(child, false, &end) == 1);
+  CHECK(HasEnded(child, true, &end) == 1);
+  CHECK(end.pid == child);
+  CHECK(end.status == 9);
+  CHECK_FALSE(end.killed);
+  CHECK(HasEnded(child, true, &end) == -ECHILD);
 }
 
 // In a process of its own, which ends in the middle of this.
