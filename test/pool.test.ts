@@ -11,6 +11,8 @@ import { MemoryKernel } from 'coreactor/testing'
 import { caught } from './support.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
+/** Processes take long to start where others use the machine. */
+const PATIENCE = { timeout: 120_000 }
 
 let directory: string
 const at = (name: string): string => join(directory, name)
@@ -35,7 +37,7 @@ async function script(code: string, env = {}): Promise<{ status: number | null; 
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
-    timeout: 15_000,
+    timeout: 60_000,
     killSignal: 'SIGKILL'
   })
   let output = ''
@@ -132,7 +134,7 @@ function threadNames(): string[] {
   })
 }
 
-describe('what is still running', () => {
+describe('what is still running', PATIENCE, () => {
   it('is listed, with what it is made on, for how long, and whether anybody waits', async () => {
     const [path] = fifos(1)
     await run(function* () {
@@ -176,7 +178,7 @@ describe('what is still running', () => {
   })
 })
 
-describe('a process', () => {
+describe('a process', PATIENCE, () => {
   /** Of a shell that goes on when its own parent has ended: its end is nobody's business in this process. */
   function orphan(command: string): number {
     return Number(execFileSync('sh', ['-c', `(${command}) >/dev/null 2>&1 & echo $!`], { encoding: 'utf8' }))
