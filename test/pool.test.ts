@@ -152,9 +152,11 @@ describe('what is still running', PATIENCE, () => {
   it('hazard 63: a process ends in spite of it, and says so with COREACTOR_DEBUG=1', async () => {
     const [path] = fifos(1)
     const code = `
-      import { blocking, moveOnAfter, run } from './dist/index.js'
+      import { blocking, checkpoint, run, spawn } from './dist/index.js'
       await run(function* () {
-        yield* moveOnAfter(30, () => blocking.open(${JSON.stringify(path)}, 'r', { abandon: true }))
+        const opening = spawn(() => blocking.open(${JSON.stringify(path)}, 'r', { abandon: true }))
+        while (blocking.statistics().waits.running === 0) yield* checkpoint()
+        opening.cancel()
       })
       console.log('main has ended')
     `
