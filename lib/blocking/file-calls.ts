@@ -29,6 +29,7 @@ export interface WriteOptions extends BlockingOptions {
  * meanwhile; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`, thrown at once.
  *
  * @example
+ * const file = yield* blocking.open('data.bin')
  * const header = Buffer.alloc(512)
  * const n = yield* blocking.read(file, header, { position: 0 })
  */
@@ -54,8 +55,9 @@ export function readv(file: FileLike, into: readonly Uint8Array[], options: Posi
  * `bytesWritten` of the error says how much has gone, if any has. Other errors as for `read`.
  *
  * @example
- * yield* blocking.write(file, 'a line\\n')
- * yield* blocking.write(file, [first, second], { position: 4096 })
+ * const file = yield* blocking.open('data.bin', 'r+')
+ * yield* blocking.write(file, 'a line\n')
+ * yield* blocking.write(file, [Buffer.from('a'), Buffer.from('b')], { position: 4096 })
  */
 export function write(file: FileLike, data: WriteData, options: WriteOptions = {}): Op<number> {
   return writeAll({ fd: fdOf(file), position: positionOf(options), waits: false }, chunksOf('data', data), abandonOf(options, false))
