@@ -9,9 +9,13 @@ import { READABLE, READ_CLOSED, SocketOption, WRITABLE, WRITE_CLOSED } from '../
 import { Handle, type Transfer } from '../io/handle.js'
 import type { Runtime } from '../runtime/runtime.js'
 import { Event } from '../sync/event.js'
+import type { Deadline } from '../time/deadlines.js'
 
 /** Of no system call's interest; below 0 would mean closed. */
 const NO_FD = 0x7fff_ffff
+
+/** How long a duplex may take to send what it has been given, as long as a close drains a socket. */
+const FINISH_MS = 2000
 
 /** Moves bytes between the duplex and the stream, in no more steps than are there. */
 class DuplexTransfer implements Transfer {
@@ -33,28 +37,35 @@ class DuplexTransfer implements Transfer {
     const chunk = duplex.read(there > 0 ? Math.min(there, length) : undefined) as Uint8Array | null
     if (chunk === null) return this.ended ? 0 : EAGAIN
     into.set(chunk, offset)
+    // A read of exactly what is there does not find the end behind it.
+    if (duplex.readableLength === 0) duplex.read(0)
     return chunk.length
   }
 
   send(_fd: number, from: Uint8Array, offset: number, length: number): number {
-    return this.write([Buffer.from(from.subarray(offset, offset + length))])
+    return this.write([from.subarray(offset, offset + length)], 0)
   }
 
   sendVector(_fd: number, chunks: readonly Uint8Array[], skip: number): number {
-    return this.write(chunks.map((chunk, i) => Buffer.from(i === 0 ? chunk.subarray(skip) : chunk)))
+    return this.write(chunks, skip)
   }
 
-  /** Takes all of it, which is a copy, if it takes anything. */
-  private write(chunks: readonly Buffer[]): number {
+  /** Takes a copy of as much as the duplex has room for: then it says when it has more. */
+  private write(chunks: readonly Uint8Array[], skip: number): number {
     const { duplex } = this
     if (duplex.destroyed || duplex.writableEnded) return EPIPE
     if (duplex.writableNeedDrain) return EAGAIN
+    const room = Math.max(duplex.writableHighWaterMark, 1) - duplex.writableLength
+    if (room <= 0) return EAGAIN
     let taken = 0
     duplex.cork()
-    for (const chunk of chunks) {
-      taken += chunk.length
+    for (const [i, chunk] of chunks.entries()) {
+      const first = i === 0 ? skip : 0
+      const piece = Buffer.from(chunk.subarray(first, first + room - taken))
+      taken += piece.length
       this.begin()
-      duplex.write(chunk, () => this.end())
+      duplex.write(piece, () => this.end())
+      if (taken === room) break
     }
     duplex.uncork()
     return taken
@@ -70,10 +81,11 @@ class DuplexTransfer implements Transfer {
   }
 }
 
-export class DuplexHandle extends Handle {
+export class DuplexHandle extends Handle implements Deadline {
+  index = -1
   override readonly kernel: Kernel
-  /** Set when nothing will happen any more. */
-  readonly gone = new Event()
+  /** Closing is to be a reset. */
+  private hard = false
   private readonly duplex: Duplex
   private readonly moves: DuplexTransfer
   private readonly failed: (error: Error) => void
@@ -86,7 +98,7 @@ export class DuplexHandle extends Handle {
     this.duplex = duplex
     this.moves = moves
     this.failed = failed
-    this.kernel = kernelOver(runtime.kernel, duplex)
+    this.kernel = kernelOver(runtime.kernel, duplex, () => (this.hard = true))
     this.readiness = READABLE | WRITABLE
     this.listeners = [
       ['readable', () => this.deliver(READABLE)],
@@ -104,14 +116,7 @@ export class DuplexHandle extends Handle {
     return this.moves.settled
   }
 
-  /** Set once the duplex has finished writing, or nothing will happen any more. */
-  finished(): Event {
-    const { duplex, gone } = this
-    if (duplex.writableFinished || duplex.closed) gone.set()
-    else duplex.once('finish', () => gone.set())
-    return gone
-  }
-
+  /** Ends the duplex, and destroys it when it has finished writing; at once if that is asked for, or there is no more to it. */
   override close(): void {
     const { fd, reader, writer, duplex } = this
     if (fd < 0) return
@@ -120,8 +125,20 @@ export class DuplexHandle extends Handle {
     this.writer = null
     reader?.wake()
     writer?.wake()
-    // An error of the destruction is of no interest any more, and must not be uncaught.
-    duplex.destroy()
+    if (this.hard || duplex.destroyed || duplex.writableFinished) {
+      duplex.destroy()
+      return
+    }
+    const { timers } = this.runtime
+    duplex.once('finish', () => this.fire())
+    duplex.end()
+    timers.start(this, timers.now() + FINISH_MS)
+  }
+
+  /** It has finished, or has had time enough to. */
+  fire(): void {
+    this.runtime.timers.stop(this)
+    this.duplex.destroy()
   }
 
   override release(): number {
@@ -151,20 +168,24 @@ export class DuplexHandle extends Handle {
       const error = new Error('Premature close')
       this.fail(Object.assign(error, { code: 'ERR_STREAM_PREMATURE_CLOSE' }))
     }
-    this.gone.set()
+    this.runtime.timers.stop(this)
     // The listener of errors stays: one that comes late is nobody's.
     for (const [event, listener] of this.listeners) if (event !== 'error') duplex.off(event, listener)
   }
 }
 
 /** What a stream asks of the system besides moving bytes. */
-function kernelOver(kernel: Kernel, duplex: Duplex): Kernel {
+function kernelOver(kernel: Kernel, duplex: Duplex, harden: () => void): Kernel {
   const own: Partial<Kernel> = {
     shutdown() {
       duplex.end()
       return 0
     },
-    setOption: (_fd, option) => (option === SocketOption.LINGER ? 0 : EINVAL),
+    setOption(_fd, option) {
+      if (option !== SocketOption.LINGER) return EINVAL
+      harden()
+      return 0
+    },
     getOption: () => EINVAL,
     sendFile: () => EINVAL
   }

@@ -1,11 +1,11 @@
 /** A Duplex of Node's for code that expects a connection: reads and writes in coroutines, with back-pressure and deadlines. */
 import { Duplex } from 'node:stream'
 import type { SystemError } from '../kernel/errno.js'
-import { Stream, type StreamCloseOptions } from '../io/stream.js'
+import { Stream } from '../io/stream.js'
 import { currentRuntime } from '../runtime/current.js'
 import { op } from '../task/op.js'
 import type { Op } from '../task/types.js'
-import { checkMilliseconds, invalidType, invalidValue } from '../task/validate.js'
+import { invalidType, invalidValue } from '../task/validate.js'
 import { DuplexHandle } from './duplex-handle.js'
 
 /** What `fromNode` gives: a byte stream as a `Connection` is one, without what only a socket has. */
@@ -39,36 +39,13 @@ export class DuplexStream extends Stream {
       yield* handle.settled.wait()
     })
   }
-
-  /**
-   * Sends what was written and the end, waits until the stream below has finished writing, and destroys it. On cancel it is
-   * destroyed all the same. Idempotent. Errors: a write error that nobody has seen yet.
-   */
-  override close(options?: StreamCloseOptions): Op<void> {
-    const linger = options?.linger
-    if (linger !== undefined) checkMilliseconds('options.linger', linger)
-    const { handle, duplex } = this
-    const end = this.closed ? null : super.closeWrite()
-    const finish = (): void => this.abandon()
-    const error = (): Error | null => this.unseenWriteError()
-    return op(function* () {
-      if (end === null) return
-      try {
-        if (!duplex.destroyed && duplex.writable) yield* end
-        if (!duplex.destroyed) yield* handle.finished().wait()
-      } finally {
-        finish()
-      }
-      const failure = error()
-      if (failure !== null) throw failure
-    })
-  }
 }
 
 /**
  * Any Duplex of Node's, such as a `TLSSocket`, as a stream for coroutines: `read`, `readLine`, `write`, `closeWrite`,
  * `pipeTo` and the rest of what a `Connection` does with bytes. It takes from the Duplex only what is asked for, so that
- * back-pressure reaches the other side; an error of it is thrown by whoever reads or writes next. Closing destroys it.
+ * back-pressure reaches the other side; an error of it is thrown by whoever reads or writes next. Closing ends it, and
+ * destroys it when it has finished writing, or after two seconds; `reset` destroys it at once.
  *
  * Errors: `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for one of objects or of text.
  *
