@@ -40,12 +40,16 @@ const CONTEXT = `import { ${exported('index.ts').join(', ')} } from 'coreactor'
 import { ${exported('testing.ts').join(', ')} } from 'coreactor/testing'
 import { ${exported('offload.ts').join(', ')} } from 'coreactor/offload'
 import { createSocket } from 'coreactor/dgram'
-import type { EventEmitter } from 'node:events'
+import net from 'coreactor/net'
+import * as tls from 'node:tls'
+import type { Server as HttpServer } from 'node:http'
+import { once, type EventEmitter } from 'node:events'
 import { open } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 declare const connection: Connection, url: string, urls: string[], name: string, addresses: string[], jobs: Op<void>[]
 declare const condition: Condition, queue: Channel<string>, emitter: EventEmitter, cache: Map<string, string>
 declare const stop: Event, tasks: Scope, consumer: Body<[], void>, first: Connection, second: Connection, client: Connection, server: Connection, pending: string[]
+declare const httpServer: HttpServer, key: string, cert: string
 declare let total: number
 declare function readLoop(connection: Connection): Coroutine<void>
 declare function writeLoop(connection: Connection): Coroutine<void>

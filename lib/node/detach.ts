@@ -21,7 +21,7 @@ export interface DetachOptions {
  * Errors: `ClosedError`, `BusyError` (a task reads or writes), what writing has failed with; `ERR_INVALID_ARG_TYPE`.
  *
  * @example
- * const secure = new TLSSocket(yield* detach(connection), { isServer: true, key, cert })
+ * const secure = new tls.TLSSocket(yield* detach(connection), { isServer: true, key, cert })
  */
 export function detach(connection: Connection | UnixConnection, options: DetachOptions = {}): Op<Socket> {
   if (!(connection instanceof Connection) && !(connection instanceof UnixConnection)) {

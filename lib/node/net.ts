@@ -45,7 +45,7 @@ export type Server = ServerClass
  * A server for TCP or Unix sockets; `listen` begins. As `net.createServer` of Node.
  *
  * @example
- * const server = createServer((socket) => socket.pipe(socket)).listen(7000)
+ * const server = net.createServer((socket) => socket.pipe(socket)).listen(7000)
  */
 export function createServer(options?: ServerOptions | ConnectionListener, listener?: ConnectionListener): ServerClass {
   return new ServerClass(options, listener)
@@ -55,7 +55,7 @@ export function createServer(options?: ServerOptions | ConnectionListener, liste
  * A socket that connects: to (options), (port, host) or (path). As `net.connect` of Node.
  *
  * @example
- * const socket = connect(6379, '127.0.0.1', () => socket.write('PING\r\n'))
+ * const socket = net.connect(6379, '127.0.0.1', () => socket.write('PING\r\n'))
  */
 export function connect(options: NetConnectOptions, connected?: Callback0): SocketClass
 export function connect(port: number | string, host?: string, connected?: Callback0): SocketClass

@@ -26,7 +26,7 @@ export interface WebStreams {
  *
  * @example
  * const { readable, writable } = toWeb(connection)
- * await readable.pipeThrough(new DecompressionStream('gzip')).pipeTo(writable)
+ * await readable.pipeTo(writable)
  */
 export function toWeb(connection: Connection | UnixConnection | DuplexStream): WebStreams {
   const known = [Connection, UnixConnection, DuplexStream].some((Kind) => connection instanceof Kind)
