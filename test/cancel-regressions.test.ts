@@ -18,6 +18,7 @@ import {
   shield,
   sleep,
   spawn,
+  until,
   type Coroutine,
   type Op,
   type Scope,
@@ -229,4 +230,27 @@ onEveryKernel('closing', (kernel) => {
       yield* server.close()
     })
   })
+})
+
+it('a promise that is rejected is no unhandled rejection, even if the wait for it was refused or put off', async () => {
+  const unhandled: unknown[] = []
+  const note = (reason: unknown): void => void unhandled.push(reason)
+  process.on('unhandledRejection', note)
+  try {
+    await inMemory(function* () {
+      yield* scope(function* (cancelled) {
+        cancelled.cancel()
+        yield* until(Promise.reject(new Error('refused')))
+      })
+      // The budget of the task is spent on the way: one of these waits is parked before its first attempt.
+      for (let i = 0; i < 300; i++) {
+        const error = yield* caught(() => until(Promise.reject(new Error('put off'))))
+        expect(error.message).toBe('put off')
+      }
+    })
+    await new Promise(setImmediate)
+  } finally {
+    process.off('unhandledRejection', note)
+  }
+  expect(unhandled).toEqual([])
 })

@@ -29,14 +29,19 @@ export class Promised<T> extends Leaf<T> {
     return this.complete(settled.value)
   }
 
-  protected override arm(): void {
-    if (this.subscribed) return
-    this.subscribed = true
-    this.promise.then(
-      (value) => this.settle({ value }),
-      (error: unknown) => this.settle({ error })
-    )
+  /** Subscribes first, even if the wait is refused or put off: a rejection that nobody has subscribed to ends the process. */
+  protected override start(): this {
+    if (!this.subscribed) {
+      this.subscribed = true
+      this.promise.then(
+        (value) => this.settle({ value }),
+        (error: unknown) => this.settle({ error })
+      )
+    }
+    return super.start()
   }
+
+  protected override arm(): void {}
 
   /** The subscription stays, as promises have no other way; it finds nobody parked. */
   override disarm(): void {}
