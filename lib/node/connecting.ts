@@ -5,7 +5,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import dns from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { ECONNREFUSED, ETIMEDOUT, type SystemError } from '../kernel/errno.js'
+import { ETIMEDOUT, SystemError } from '../kernel/errno.js'
 import type { AnyAddress, SocketAddress } from '../kernel/kernel.js'
 import type { Stream } from '../io/stream.js'
 import { ownRuntime } from '../runtime/current.js'
@@ -253,7 +253,9 @@ export class Connecting implements Deadline, Callback {
       return this.failure(result, 'connect', where)
     } catch (error) {
       this.dial = null
-      return this.failure((error as SystemError).errno ?? ECONNREFUSED, 'connect', where)
+      // Anything else is no refusal of the system's, and must not look like one.
+      if (!(error instanceof SystemError)) throw error
+      return this.failure(error.errno, 'connect', where)
     }
   }
 
