@@ -1,0 +1,28 @@
+/** Installs what only a folder of its own needs, when it is needed: exactly what its lock file says, and no scripts are run. */
+import { spawn } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { SetupError } from './setup.mjs'
+
+/** Does nothing if what is installed is what the lock file of `folder` says. */
+export async function installDependencies(folder) {
+  const installed = modified(join(folder, 'node_modules/.package-lock.json'))
+  if (installed >= modified(join(folder, 'package-lock.json')) && installed >= 0) return
+  process.stderr.write(`Installing the dependencies of ${folder} ...\n`)
+  const { code, output } = await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], folder)
+  if (code !== 0) throw new SetupError(`Installing the dependencies of ${folder} failed:\n${output}`)
+}
+
+function npm(args, cwd) {
+  return new Promise((resolve, reject) => {
+    const child = spawn('npm', args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+    child.once('error', (error) => reject(new SetupError(`npm cannot be started: ${error.message}`)))
+    child.once('close', (code) => resolve({ code, output }))
+  })
+}
+
+function modified(path) {
+  return existsSync(path) ? statSync(path).mtimeMs : -1
+}
