@@ -6,8 +6,8 @@ export default defineConfig({
   oxc: { include: [/\.c?ts$/] },
   test: {
     include: ['test/**/*.test.ts'],
-    // See vitest.long.config.ts.
-    exclude: ['test/long/**'],
+    // See vitest.long.config.ts and vitest.interop.config.ts.
+    exclude: ['test/long/**', 'test/interop/**'],
     setupFiles: ['test/setup.ts'],
     pool: 'forks',
     // The machine has two cores, and some tests count this process's fds.

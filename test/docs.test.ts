@@ -104,6 +104,16 @@ it('every anchor of a link is a heading of the document that it leads to', () =>
   expect(broken).toEqual([])
 })
 
+it('the code of the document about interop is that of its tests and of the example', () => {
+  const sources = ['test/interop', 'examples/http-mysql'].flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(join(root, folder, name), 'utf8'))
+  )
+  const invented = fencesOf(textOf('docs/interop.md')).filter(({ content }) => !sources.some((source) => source.includes(content)))
+  expect(invented.map(({ line }) => `docs/interop.md:${line}`)).toEqual([])
+})
+
 it('every file the glossary names exists', () => {
   const glossary = textOf('docs/glossary.md')
   const missing = [...glossary.matchAll(/`((?:lib|native)\/[\w./-]+)`/g)].map((match) => match[1] as string).filter((path) => !existsSync(join(root, path)))
