@@ -25,15 +25,27 @@ export function* take(pool: pg.Pool): Coroutine<pg.PoolClient> {
   }
 }
 
-/** What `ask` is answered on a connection of the pool. Cut off by a deadline or a cancellation, the connection is destroyed. */
+/**
+ * What `ask` is answered on a connection of the pool. Cut off by a deadline or a cancellation, the connection is destroyed; so
+ * is one that the server is about to close, as its error says by being worse than an ERROR.
+ */
 export function* using<T>(pool: pg.Pool, ask: (client: pg.PoolClient) => Promise<T>): Coroutine<T> {
   const client = yield* take(pool)
-  let answered = false
-  const answer = ask(client).finally(() => (answered = true))
+  let fit = false
+  const answer = ask(client).then(
+    (value) => {
+      fit = true
+      return value
+    },
+    (error: unknown) => {
+      fit = (error as { severity?: string }).severity === 'ERROR'
+      throw error
+    }
+  )
   try {
     return yield* until(answer)
   } finally {
-    client.release(!answered)
+    client.release(!fit)
   }
 }
 
