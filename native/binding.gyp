@@ -7,7 +7,27 @@
       'target_name': 'coreactor',
       'sources': ['<@(core_sources)', '<@(node_sources)'],
       'conditions': [
-        ['OS=="linux"', {'sources': ['<@(core_linux_sources)']}],
+        ['OS=="linux"', {'sources': ['<@(core_epoll_sources)', '<@(core_linux_sources)']}],
+        ['OS=="mac"', {
+          'sources': [
+            '<@(core_kqueue_sources)', '<@(core_bsd_sources)', '<@(core_macos_sources)', '<@(node_macos_sources)',
+          ],
+          # The names that POSIX has for them.
+          'defines': ['st_atim=st_atimespec', 'st_mtim=st_mtimespec', 'st_ctim=st_ctimespec'],
+          'xcode_settings': {
+            'MACOSX_DEPLOYMENT_TARGET': '11.0',
+            'CLANG_CXX_LANGUAGE_STANDARD': 'c++17',
+            'GCC_ENABLE_CPP_EXCEPTIONS': 'NO',
+            'GCC_ENABLE_CPP_RTTI': 'NO',
+            'GCC_OPTIMIZATION_LEVEL': '2',
+            'GCC_SYMBOLS_PRIVATE_EXTERN': 'YES',
+            'OTHER_CFLAGS': [
+              '-isystem', '<!(node -p "require(\'node-addon-api\').include_dir")',
+              '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror',
+            ],
+          },
+        }],
+        ['OS=="freebsd"', {'sources': ['<@(core_kqueue_sources)', '<@(core_bsd_sources)', '<@(core_freebsd_sources)']}],
       ],
       # SWALLOW: in a worker that is being terminated nothing can be thrown, which is no reason to abort the process.
       'defines': [

@@ -12,6 +12,7 @@
       'core/jobs/path.cc',
       'core/process.cc',
       'core/outbox.cc',
+      'core/polled.cc',
       'core/fd_ledger.cc',
       'core/inherited_fd.cc',
       'core/socket.cc',
@@ -21,11 +22,14 @@
       'core/unix_message.cc',
       'core/step_watchdog.cc',
     ],
-    'core_linux_sources': [
+    # The readiness queue and its timer: one of the two is compiled.
+    'core_epoll_sources': [
       'core/clock_linux.cc',
+      'core/poller_epoll.cc',
+    ],
+    'core_linux_sources': [
       'core/datagram_linux.cc',
       'core/descriptor_linux.cc',
-      'core/poller_epoll.cc',
       'core/socket_linux.cc',
       'core/thread_name_linux.cc',
       'core/socket_file_linux.cc',
@@ -36,6 +40,38 @@
       'core/jobs/copy_linux.cc',
       'core/process_linux.cc',
       'core/thread_cpu_linux.cc',
+    ],
+    'core_kqueue_sources': [
+      'core/clock_kqueue.cc',
+      'core/poller_kqueue.cc',
+    ],
+    'core_bsd_sources': [
+      'core/address_bsd.cc',
+      'core/datagram_bsd.cc',
+      'core/descriptor_bsd.cc',
+      'core/socket_file_bsd.cc',
+      'core/unix_message_bsd.cc',
+    ],
+    'core_macos_sources': [
+      'core/descriptor_macos.cc',
+      'core/kqueue_macos.cc',
+      'core/new_fd_macos.cc',
+      'core/socket_macos.cc',
+      'core/socket_options_macos.cc',
+      'core/tcp_info_macos.cc',
+      'core/thread_name_macos.cc',
+      'core/transfer_macos.cc',
+      'core/unix_message_macos.cc',
+    ],
+    'core_freebsd_sources': [
+      'core/descriptor_freebsd.cc',
+      'core/kqueue_freebsd.cc',
+      'core/socket_freebsd.cc',
+      'core/socket_options_freebsd.cc',
+      'core/tcp_info_freebsd.cc',
+      'core/thread_name_freebsd.cc',
+      'core/transfer_freebsd.cc',
+      'core/unix_message_freebsd.cc',
     ],
     'node_sources': [
       'node/addon.cc',
@@ -53,6 +89,9 @@
       'node/transfer_bindings.cc',
       'node/step_watchdog_binding.cc',
       'node/native_job_bindings.cc',
+    ],
+    'node_macos_sources': [
+      'node/stay_loaded_macos.cc',
     ],
   },
 }

@@ -32,6 +32,7 @@ Result<Address> Address::Parse(const char* text, uint16_t port) {
     v4->sin_family = AF_INET;
     v4->sin_port = htons(port);
     address.length_ = sizeof(*v4);
+    SetLengthInside(address.out(), address.length_);
     return address;
   }
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage_);
@@ -46,6 +47,7 @@ Result<Address> Address::Parse(const char* text, uint16_t port) {
   v6->sin6_family = AF_INET6;
   v6->sin6_port = htons(port);
   address.length_ = sizeof(*v6);
+  SetLengthInside(address.out(), address.length_);
   return address;
 }
 
@@ -62,12 +64,13 @@ Result<Address> Address::Unix(const char* path, size_t length) {
   name->sun_family = AF_UNIX;
   std::memcpy(name->sun_path, path, length);
   address.length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
+  SetLengthInside(address.out(), address.length_);
   return address;
 }
 
 Result<Address> Address::FromBytes(const void* bytes, size_t length) {
   Address address;
-  if (length < sizeof(sa_family_t) || length > sizeof(address.storage_)) {
+  if (length < kLeast || length > sizeof(address.storage_)) {
     return Status::Errno(EINVAL);
   }
   std::memcpy(&address.storage_, bytes, length);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <cstddef>
 #include <string>
 
 #include "status.h"
@@ -34,7 +35,7 @@ class Address {
   socklen_t length() const { return length_; }
 
   // AF_INET, AF_INET6, AF_UNIX, or something else that the rest cannot say anything about.
-  int family() const { return length_ < sizeof(sa_family_t) ? AF_UNSPEC : storage_.ss_family; }
+  int family() const { return length_ < kLeast ? AF_UNSPEC : storage_.ss_family; }
   uint16_t port() const;
   // Empty for another family.
   std::string text() const;
@@ -42,11 +43,18 @@ class Address {
   std::string path() const;
 
  private:
+  // The family is in it.
+  static constexpr size_t kLeast = offsetof(sockaddr, sa_data);
+
   sockaddr_storage storage_{};
   socklen_t length_ = sizeof(storage_);
 };
 
 // Whether a Unix name may begin with a NUL and be none of the file system. (socket_linux.cc)
 extern const bool kAbstractNames;
+
+// Writes the length into the address itself, on systems where it has a place for it; with some
+// calls only addresses that say it right are taken. (socket_linux.cc)
+void SetLengthInside(sockaddr* address, socklen_t length);
 
 }  // namespace coreactor

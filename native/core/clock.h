@@ -24,6 +24,7 @@ class Clock {
   Status Arm(int64_t deadline);
 
  private:
+  // A timer of its own (timerfd), or a duplicate of the queue, which has timers in it (kqueue).
   OwnedFd timer_;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "socket.h"
 #include "status.h"
 
 namespace coreactor {
@@ -42,7 +43,7 @@ int KindOf(int fd, FdKind* kind) {
   kind->family = address.ss_family;
   kind->type = Option(fd, SO_TYPE);
   // Sockets of some families do not know the option, and do not accept.
-  kind->accepts = Option(fd, SO_ACCEPTCONN) > 0;
+  kind->accepts = AcceptsConnections(fd) > 0;
   length = sizeof(address);
   kind->connected =
       Call([&] { return getpeername(fd, reinterpret_cast<sockaddr*>(&address), &length); }) == 0;

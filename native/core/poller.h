@@ -2,6 +2,8 @@
 // in the build files.
 #pragma once
 
+#include <vector>
+
 #include "event.h"
 #include "owned_fd.h"
 #include "status.h"
@@ -17,7 +19,7 @@ class Waker {
   Status Wake() const;
 
  private:
-  // A duplicate of the poller's own.
+  // A duplicate of the poller's own: of its eventfd (epoll), or of the queue itself (kqueue).
   OwnedFd fd_;
 };
 
@@ -31,8 +33,8 @@ class Poller {
   // Watches `fd`. Ready already: the next Wait says so. EPERM: this kind of file cannot be watched.
   // EEXIST: it is being watched.
   Status Add(int fd, Interest interest, Mode mode, Token token);
-  // Forgets `fd`, to be called while it is open. Not being watched is success. EBADF: closed by
-  // somebody else, which has removed it, unless a dup lives on: then nothing can.
+  // Forgets `fd`, to be called while it is open. Not being watched is success. EBADF (epoll only):
+  // closed by somebody else, which has removed it, unless a dup lives on: then nothing can.
   Status Remove(int fd);
   // Up to `capacity` events, waiting at most `timeout_ms` for the first (-1: for ever). How many.
   Result<size_t> Wait(Event* out, size_t capacity, int timeout_ms);
@@ -44,8 +46,22 @@ class Poller {
   int fd() const { return queue_.get(); }
 
  private:
+  // What is known of an fd that a kqueue watches, because it cannot be asked. (poller_kqueue.cc)
+  struct Watched {
+    Token token{};
+    // Which filters there are, and how they were asked for; 0 = it is not being watched.
+    uint32_t filters = 0;
+    // Where its event is, if it is in the batch of this number.
+    uint32_t batch = 0;
+    uint32_t index = 0;
+  };
+
   OwnedFd queue_;
+  // Of epoll: the eventfd that is watched to be woken by.
   OwnedFd wake_;
+  // Of kqueue, by fd.
+  std::vector<Watched> watched_;
+  uint32_t batch_ = 0;
 };
 
 }  // namespace coreactor

@@ -1,4 +1,5 @@
-// Calls that raise SIGPIPE and have no flag against it, on systems that have sigtimedwait(2).
+// Calls that raise SIGPIPE and have no flag against it, on systems where it is raised in the
+// thread that makes them, and that have sigtimedwait(2): Linux and FreeBSD.
 #pragma once
 
 #include <signal.h>

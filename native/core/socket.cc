@@ -46,6 +46,7 @@ int SetOption(int fd, SocketOption option, int value) {
 }
 
 int GetOption(int fd, SocketOption option) {
+  if (option == SocketOption::kAcceptsConnections) return AcceptsConnections(fd);
   const OptionName at = NameOf(option);
   if (at.name < 0) return -ENOPROTOOPT;
   if (option == SocketOption::kLinger) {
@@ -66,14 +67,14 @@ ssize_t Receive(int fd, void* into, size_t length) {
 }
 
 ssize_t Send(int fd, const void* from, size_t length) {
-  return Call([&] { return send(fd, from, length, kSendFlags); });
+  return SendResult(Call([&] { return send(fd, from, length, kSendFlags); }));
 }
 
 ssize_t SendVector(int fd, const iovec* chunks, size_t count) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(chunks);
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(std::min(count, kVectorMax));
-  return Call([&] { return sendmsg(fd, &message, kSendFlags); });
+  return SendResult(Call([&] { return sendmsg(fd, &message, kSendFlags); }));
 }
 
 int Shutdown(int fd, int how) {

@@ -56,6 +56,9 @@ int SetOption(int fd, SocketOption option, int value);
 // The value; ERROR is positive. -errno if the call itself fails.
 int GetOption(int fd, SocketOption option);
 
+// Whether it listens: 1 or 0, or -errno. (socket_linux.cc)
+int AcceptsConnections(int fd);
+
 ssize_t Receive(int fd, void* into, size_t length);
 // Neither raises SIGPIPE.
 ssize_t Send(int fd, const void* from, size_t length);
@@ -71,6 +74,9 @@ struct OptionName {
   int name;
 };
 OptionName NameOf(SocketOption option);
+
+// What a send has returned, under the name that other systems have for it. (socket_linux.cc)
+ssize_t SendResult(ssize_t result);
 
 // What sending takes besides, so that a peer that is gone is EPIPE and no signal. (socket_linux.cc)
 extern const int kSendFlags;

@@ -13,6 +13,11 @@ const int kReceiveFlags = MSG_DONTWAIT;
 
 const bool kAbstractNames = true;
 
+// It has no place for it.
+void SetLengthInside(sockaddr*, socklen_t) {}
+
+ssize_t SendResult(ssize_t result) { return result; }
+
 int OpenSocket(int family, int type, int protocol) {
   return Call([&] { return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol); });
 }
@@ -23,6 +28,14 @@ int Accept(int fd) {
   // EINTR is retried here; the connections that were gone before they could be accepted are
   // TypeScript's to pass over.
   return Call([&] { return accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC); });
+}
+
+int AcceptsConnections(int fd) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  const int result =
+      Call([&] { return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length); });
+  return result < 0 ? result : value;
 }
 
 OptionName NameOf(SocketOption option) {

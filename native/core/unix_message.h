@@ -44,8 +44,12 @@ struct Message {
 ssize_t ReceiveMessage(int fd, void* into, size_t length, bool want_fds, Message* message);
 
 // Has every message reported with kMessageStamped, so that an empty one can be told from the end of
-// a seqpacket connection: both are 0 bytes.
+// a seqpacket connection: both are 0 bytes. (unix_message_linux.cc)
 int MarkMessages(int fd);
+
+// Whether no bytes at all are an empty message for sure, where messages cannot be marked.
+// (unix_message_linux.cc)
+bool HasNoEnd(int fd);
 
 struct Credentials {
   pid_t pid = 0;
@@ -59,5 +63,13 @@ Result<Credentials> PeerCredentials(int fd);
 // What receiving takes besides, so that fds are close-on-exec from the start.
 // (unix_message_linux.cc)
 extern const int kReceiveMessageFlags;
+
+// Whether fds that come with a message must be taken also if nobody wants them, because the system
+// does not close them. (unix_message_linux.cc)
+extern const bool kMakesRoomForFds;
+
+// Makes an fd that has come close-on-exec, where kReceiveMessageFlags cannot: 0 or -errno.
+// (unix_message_linux.cc)
+int PrepareReceived(int fd);
 
 }  // namespace coreactor

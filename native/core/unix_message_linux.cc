@@ -9,6 +9,19 @@ namespace coreactor {
 // say.
 const int kReceiveMessageFlags = MSG_CMSG_CLOEXEC | MSG_DONTWAIT;
 
+// The system closes what has no room.
+const bool kMakesRoomForFds = false;
+
+int PrepareReceived(int) { return 0; }
+
+int MarkMessages(int fd) {
+  const int on = 1;
+  return Call([&] { return setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)); });
+}
+
+// It is marked.
+bool HasNoEnd(int) { return false; }
+
 Result<Credentials> PeerCredentials(int fd) {
   ucred peer{};
   socklen_t length = sizeof(peer);

@@ -2,6 +2,7 @@
 // as much again.
 #include "socket_bindings.h"
 
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "../core/clock.h"

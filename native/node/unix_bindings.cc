@@ -150,7 +150,7 @@ napi_value Describe(napi_env env, napi_callback_info info) {
 napi_value SetModeOfFd(napi_env env, napi_callback_info info) {
   Args<2> args(env, info);
   const std::optional<uint32_t> mode = args.Integer<uint32_t>(1);
-  return Number(env, mode ? SetModeBeforeBind(args.Fd(0), *mode) : -EINVAL);
+  return Number(env, mode ? SetModeBeforeBind(args.Fd(0), static_cast<mode_t>(*mode)) : -EINVAL);
 }
 
 // socketFile(path): { identity, mode, isSocket, isOwn }, or -errno
@@ -171,7 +171,8 @@ napi_value LookAtFile(napi_env env, napi_callback_info info) {
 napi_value SetModeOfFile(napi_env env, napi_callback_info info) {
   Args<3> args(env, info);
   const std::optional<uint32_t> mode = args.Integer<uint32_t>(2);
-  return Number(env, mode ? SetModeOf(args.Text(0).c_str(), args.Text(1), *mode) : -EINVAL);
+  if (!mode) return Number(env, -EINVAL);
+  return Number(env, SetModeOf(args.Text(0).c_str(), args.Text(1), static_cast<mode_t>(*mode)));
 }
 
 napi_value Lock(napi_env env, napi_callback_info info) {

@@ -1,0 +1,82 @@
+// Socket options of FreeBSD.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/tcp_fsm.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "socket_options.h"
+
+namespace coreactor {
+
+#define OPTION(level, name) \
+  {                         \
+#name, level, name      \
+  }
+
+const NamedOption kNamedOptions[] = {
+    {"SOL_SOCKET", SOL_SOCKET, -1},
+    {"IPPROTO_IP", IPPROTO_IP, -1},
+    {"IPPROTO_IPV6", IPPROTO_IPV6, -1},
+    {"IPPROTO_TCP", IPPROTO_TCP, -1},
+    {"IPPROTO_UDP", IPPROTO_UDP, -1},
+    OPTION(SOL_SOCKET, SO_REUSEADDR),
+    OPTION(SOL_SOCKET, SO_REUSEPORT),
+    OPTION(SOL_SOCKET, SO_KEEPALIVE),
+    OPTION(SOL_SOCKET, SO_BROADCAST),
+    OPTION(SOL_SOCKET, SO_DONTROUTE),
+    OPTION(SOL_SOCKET, SO_OOBINLINE),
+    OPTION(SOL_SOCKET, SO_DEBUG),
+    OPTION(SOL_SOCKET, SO_RCVBUF),
+    OPTION(SOL_SOCKET, SO_SNDBUF),
+    OPTION(SOL_SOCKET, SO_RCVLOWAT),
+    OPTION(SOL_SOCKET, SO_MAX_PACING_RATE),
+    OPTION(SOL_SOCKET, SO_TIMESTAMP),
+    OPTION(SOL_SOCKET, SO_ERROR),
+    OPTION(SOL_SOCKET, SO_TYPE),
+    OPTION(SOL_SOCKET, SO_DOMAIN),
+    OPTION(SOL_SOCKET, SO_PROTOCOL),
+    OPTION(SOL_SOCKET, SO_ACCEPTCONN),
+    OPTION(SOL_SOCKET, SO_LINGER),
+    OPTION(IPPROTO_TCP, TCP_NODELAY),
+    OPTION(IPPROTO_TCP, TCP_KEEPIDLE),
+    OPTION(IPPROTO_TCP, TCP_KEEPINTVL),
+    OPTION(IPPROTO_TCP, TCP_KEEPCNT),
+    OPTION(IPPROTO_TCP, TCP_MAXSEG),
+    OPTION(IPPROTO_TCP, TCP_CONGESTION),
+    OPTION(IPPROTO_TCP, TCP_INFO),
+    OPTION(IPPROTO_TCP, TCP_FASTOPEN),
+    OPTION(IPPROTO_IP, IP_TOS),
+    OPTION(IPPROTO_IP, IP_TTL),
+    OPTION(IPPROTO_IP, IP_RECVTOS),
+    OPTION(IPPROTO_IP, IP_RECVTTL),
+    OPTION(IPPROTO_IP, IP_MULTICAST_TTL),
+    OPTION(IPPROTO_IP, IP_MULTICAST_LOOP),
+    OPTION(IPPROTO_IP, IP_MINTTL),
+    OPTION(IPPROTO_IPV6, IPV6_V6ONLY),
+    OPTION(IPPROTO_IPV6, IPV6_TCLASS),
+    OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+    OPTION(IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
+    OPTION(IPPROTO_IPV6, IPV6_MULTICAST_LOOP),
+    OPTION(IPPROTO_IPV6, IPV6_MULTICAST_IF),
+    OPTION(IPPROTO_IPV6, IPV6_RECVPKTINFO),
+    OPTION(IPPROTO_IPV6, IPV6_RECVTCLASS),
+    OPTION(IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
+    OPTION(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL),
+    OPTION(IPPROTO_IPV6, IPV6_DONTFRAG),
+};
+#undef OPTION
+
+const size_t kNamedOptionCount = sizeof(kNamedOptions) / sizeof(kNamedOptions[0]);
+
+// Indexed by the numbers of TCPS_CLOSED and so on, under the names that Linux has for them.
+const char* const kTcpStates[] = {
+    "CLOSE",     "LISTEN",  "SYN_SENT", "SYN_RECV",  "ESTABLISHED", "CLOSE_WAIT",
+    "FIN_WAIT1", "CLOSING", "LAST_ACK", "FIN_WAIT2", "TIME_WAIT",
+};
+static_assert(TCPS_LISTEN == 1 && TCPS_ESTABLISHED == 4 && TCPS_TIME_WAIT == 10, "the order above");
+
+const size_t kTcpStateCount = sizeof(kTcpStates) / sizeof(kTcpStates[0]);
+
+}  // namespace coreactor
