@@ -22,8 +22,7 @@
             'GCC_OPTIMIZATION_LEVEL': '2',
             'GCC_SYMBOLS_PRIVATE_EXTERN': 'YES',
             'OTHER_CFLAGS': [
-              '-isystem', '<!(node -p "require(\'node-addon-api\').include_dir")',
-              '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror',
+              '-isystem', '<!(node headers.cjs)', '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion',
             ],
           },
         }],

@@ -275,7 +275,9 @@ Result<size_t> Poller::Wait(Event* out, size_t capacity, int timeout_ms) {
       if (watched == nullptr) continue;
       const bool end_only = event.filter == EVFILT_READ && (watched->filters & kEndOnly) != 0;
       if (end_only && (event.flags & EV_EOF) == 0) continue;
-      if (event.flags & EV_ONESHOT) watched->filters &= ~FilterOf(event);
+      if (event.filter == EVFILT_USER || (watched->filters & kOnce && !end_only)) {
+        watched->filters &= ~FilterOf(event);
+      }
       // Both directions of one fd are two events here, and one there.
       if (watched->batch == batch_) {
         out[watched->index].readiness |= Translate(event);
