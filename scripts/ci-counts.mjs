@@ -21,11 +21,12 @@ if (existsSync(vitest)) {
 
 const native = 'out/native-results'
 for (const file of existsSync(native) ? readdirSync(native) : []) {
-  const summary = /test cases:\s*(\d+)\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(readFileSync(`${native}/${file}`, 'utf8'))
-  if (summary === null) failed++
-  else {
-    passed += Number(summary[2])
-    failed += Number(summary[3])
+  // One for each readiness queue.
+  const summaries = [...readFileSync(`${native}/${file}`, 'utf8').matchAll(/test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/g)]
+  if (summaries.length === 0) failed++
+  for (const [, good, bad] of summaries) {
+    passed += Number(good)
+    failed += Number(bad)
   }
 }
 

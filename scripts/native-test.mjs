@@ -1,5 +1,6 @@
 /**
- * Builds the native side with cmake-js into out/native/<variant> and runs the unit tests of native/test.
+ * Builds the native side with cmake-js into out/native/<variant> and runs the unit tests of native/test: on Linux over
+ * epoll, and over kqueue as the emulation has it of macOS and of FreeBSD; elsewhere over the system's own kqueue.
  *
  *   node scripts/native-test.mjs             as users get it
  *   node scripts/native-test.mjs address     under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -11,27 +12,28 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-
-const CORES = 2
-const SANITIZERS = { release: '', address: 'address;undefined', thread: 'thread' }
+import { buildNative, hasUnitTests, SANITIZERS } from './native-build.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const variant = process.argv[2] ?? 'release'
 if (!(variant in SANITIZERS) || process.argv.length > 3) {
   fail('Usage: node scripts/native-test.mjs [address | thread]', 2)
 }
-const cmakeJs = join(root, 'node_modules/cmake-js/bin/cmake-js')
-if (!existsSync(cmakeJs)) fail('cmake-js is not installed: npm run setup')
 
-const out = join(root, 'out/native', variant)
-cmake('configure')
-if (/^DOCTEST_INCLUDE_DIR:.*NOTFOUND$/m.test(readFileSync(join(out, 'CMakeCache.txt'), 'utf8'))) {
-  fail('The unit tests need doctest: apt-get install doctest-dev')
+const out = buildNative(variant)
+if (!hasUnitTests(out)) fail('The unit tests need doctest: apt-get install doctest-dev, brew install doctest')
+
+const isLinux = process.platform === 'linux'
+const runs = [{ title: isLinux ? 'epoll' : 'kqueue', program: 'unit', env: {} }]
+for (const system of isLinux ? ['macos', 'freebsd'] : []) {
+  runs.push({ title: `kqueue of ${system}, emulated`, program: 'unit_kqueue', env: { COREACTOR_KQUEUE_SYSTEM: system } })
 }
-cmake('build', '--parallel', String(CORES))
-
-const unit = run(...withoutAslr(join(out, 'unit')))
-if (variant !== 'release') {
+const failed = runs.filter(({ title, program, env }) => {
+  console.log(`== ${title}`)
+  const [path, args] = withoutAslr(join(out, program))
+  return spawnSync(path, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } }).status !== 0
+})
+if (variant !== 'release' && isLinux) {
   const addon = join(out, 'Release/coreactor.node')
   // Node itself is not instrumented: it is not asked for leaks, and its own races are left out.
   const [library, options] =
@@ -41,18 +43,7 @@ if (variant !== 'release') {
   console.log(`The sanitized addon: ${addon}`)
   console.log(`  ${options} LD_PRELOAD=$(g++ -print-file-name=${library}) COREACTOR_NATIVE=${addon} node ...`)
 }
-process.exitCode = unit.status === 0 ? 0 : 1
-
-/** Quiet, unless it fails. */
-function cmake(command, ...options) {
-  const args = [cmakeJs, command, '-O', out, `--CDSAN=${SANITIZERS[variant]}`, ...options]
-  const { status, error, stdout, stderr } = run(process.execPath, args, 'pipe')
-  if (status !== 0) fail(`${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}\ncmake-js ${command} failed`)
-}
-
-function run(program, args, stdio = 'inherit') {
-  return spawnSync(program, args, { cwd: root, stdio: ['ignore', stdio, stdio], encoding: 'utf8' })
-}
+process.exitCode = failed.length === 0 ? 0 : 1
 
 /** ThreadSanitizer of GCC 13 and before cannot place its shadow where addresses are drawn from more than 28 bits. */
 function withoutAslr(program) {

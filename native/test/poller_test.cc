@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "backend.h"
 #include "support.h"
 
 namespace coreactor::testing {
@@ -38,7 +39,8 @@ TEST_CASE_FIXTURE(Fds, "only the directions that were asked for are reported") {
   CHECK(OneReadiness(poller) == kWritable);
 }
 
-TEST_CASE_FIXTURE(Fds, "urgent data is reported as PRIORITY") {
+TEST_CASE_FIXTURE(Fds, "urgent data is reported as PRIORITY (not on FreeBSD)") {
+  if (OnFreebsd()) return;
   Poller poller = Must(Poller::Create());
   const Pair pair = TcpPair();
   REQUIRE(poller.Add(pair.near.get(), Interest{kPriority}, Mode::kEdge, kToken).ok());
@@ -59,9 +61,18 @@ TEST_CASE_FIXTURE(Fds, "both ends shut reports WRITE_CLOSED") {
   const Pair pair = TcpPair();
   REQUIRE(Shutdown(pair.near.get(), kShutWrite) == 0);
   REQUIRE(Shutdown(pair.far.get(), kShutWrite) == 0);
-  // No direction is asked for: the hang-up is reported all the same, and wakes both.
-  REQUIRE(poller.Add(pair.near.get(), Interest{0}, Mode::kEdge, kToken).ok());
+  REQUIRE(poller.Add(pair.near.get(), kBoth, Mode::kEdge, kToken).ok());
   CHECK(OneReadiness(poller) == (kReadable | kWritable | kReadClosed | kWriteClosed));
+}
+
+TEST_CASE_FIXTURE(Fds, "a peer that is gone is reported although no direction was asked for") {
+  Poller poller = Must(Poller::Create());
+  Pair pair = TcpPair();
+  REQUIRE(poller.Add(pair.near.get(), Interest{0}, Mode::kEdge, kToken).ok());
+  REQUIRE(Send(pair.far.get(), "a", 1) == 1);
+  CHECK(Pending(poller).empty());
+  Reset(std::move(pair.far));
+  CHECK((OneReadiness(poller) & (kReadable | kReadClosed)) == (kReadable | kReadClosed));
 }
 
 TEST_CASE_FIXTURE(Fds, "a reset reports ERROR with READABLE and WRITABLE") {
@@ -73,14 +84,25 @@ TEST_CASE_FIXTURE(Fds, "a reset reports ERROR with READABLE and WRITABLE") {
         (kError | kReadable | kWritable));
 }
 
-TEST_CASE_FIXTURE(Fds, "an error alone wakes both directions") {
+TEST_CASE_FIXTURE(Fds, "who writes to a pipe learns at once that nobody reads") {
   Poller poller = Must(Poller::Create());
   int ends[2];
   REQUIRE(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
   const OwnedFd writer(ends[1]);
   OwnedFd(ends[0]).Close();
-  REQUIRE(poller.Add(writer.get(), Interest{0}, Mode::kEdge, kToken).ok());
-  CHECK(OneReadiness(poller) == (kError | kReadable | kWritable));
+  REQUIRE(poller.Add(writer.get(), Interest{kWritable}, Mode::kEdge, kToken).ok());
+  const uint32_t readiness = OneReadiness(poller);
+  // An error alone, which wakes both directions (epoll).
+  if (OnEpoll()) {
+    CHECK(readiness == (kError | kReadable | kWritable));
+  }
+  if (OnMacos()) {
+    CHECK(readiness == (kWritable | kWriteClosed));
+  }
+  // The filter was refused with EPIPE, and this is in its place.
+  if (OnFreebsd()) {
+    CHECK(readiness == (kError | kReadable | kWritable | kWriteClosed));
+  }
 }
 
 TEST_CASE_FIXTURE(Fds, "a token comes back whole, all 64 bits") {
@@ -148,14 +170,15 @@ TEST_CASE_FIXTURE(Fds, "Remove of an fd that is not watched is success") {
   CHECK(poller.Remove(pair.near.get()).ok());
 }
 
-TEST_CASE_FIXTURE(Fds, "Remove of a closed fd is EBADF, and nothing happens") {
+TEST_CASE_FIXTURE(
+    Fds, "Remove of a closed fd is EBADF (epoll) or success (kqueue), and nothing happens") {
   Poller poller = Must(Poller::Create());
   Pair pair = UnixPair();
   const int number = pair.near.get();
   REQUIRE(poller.Add(number, kBoth, Mode::kEdge, kToken).ok());
   pair.near.Close();
-  CHECK(poller.Remove(number).error() == EBADF);
-  CHECK(poller.Remove(-1).error() == EBADF);
+  CHECK(poller.Remove(number).error() == (OnEpoll() ? EBADF : 0));
+  CHECK(poller.Remove(-1).error() == (OnEpoll() ? EBADF : 0));
   CHECK(Pending(poller).empty());
 }
 
@@ -221,16 +244,17 @@ TEST_CASE_FIXTURE(Fds, "what is being watched is EEXIST, and stays as it is") {
   }
 }
 
-TEST_CASE_FIXTURE(Fds,
-                  "a poller cannot watch itself (EINVAL), nor another that watches it (ELOOP)") {
+TEST_CASE_FIXTURE(
+    Fds, "a poller cannot watch itself (EINVAL), nor another that watches it (ELOOP with epoll)") {
   Poller poller = Must(Poller::Create());
   Poller other = Must(Poller::Create());
   CHECK(poller.Add(poller.fd(), Interest{kReadable}, Mode::kEdge, kToken).error() == EINVAL);
   REQUIRE(other.Add(poller.fd(), Interest{kReadable}, Mode::kEdge, kToken).ok());
-  CHECK(poller.Add(other.fd(), Interest{kReadable}, Mode::kEdge, kToken).error() == ELOOP);
+  CHECK(poller.Add(other.fd(), Interest{kReadable}, Mode::kEdge, kToken).error() ==
+        (OnEpoll() ? ELOOP : EINVAL));
 }
 
-TEST_CASE_FIXTURE(Fds, "pollers that watch pollers are ELOOP when they are nested too deep") {
+TEST_CASE_FIXTURE(Fds, "pollers that watch pollers are refused when they are nested too deep") {
   std::vector<Poller> nest;
   nest.push_back(Must(Poller::Create()));
   Status status;
@@ -239,7 +263,7 @@ TEST_CASE_FIXTURE(Fds, "pollers that watch pollers are ELOOP when they are neste
     status = outer.Add(nest.back().fd(), Interest{kReadable}, Mode::kEdge, kToken);
     if (status.ok()) nest.push_back(std::move(outer));
   }
-  CHECK(status.error() == ELOOP);
+  CHECK(status.error() == (OnEpoll() ? ELOOP : EINVAL));
   // One inside another is what the library needs: Node's loop watches the driver's.
   REQUIRE(nest.size() >= 2);
   // What was not refused works: the innermost wakes the outermost.
@@ -249,28 +273,35 @@ TEST_CASE_FIXTURE(Fds, "pollers that watch pollers are ELOOP when they are neste
 
 TEST_CASE_FIXTURE(
     Fds,
-    "an unconnected TCP socket reports writable and hung up at once: hence register after connect "
-    "(Linux)") {
+    "an unconnected TCP socket reports writable and hung up at once (epoll): hence register after "
+    "connect; kqueue says nothing") {
   Poller poller = Must(Poller::Create());
   const OwnedFd socket = MustOpen(OpenStream(AF_INET));
   REQUIRE(poller.Add(socket.get(), kBoth, Mode::kEdge, kToken).ok());
-  CHECK((OneReadiness(poller, 0) & (kWritable | kWriteClosed)) == (kWritable | kWriteClosed));
+  if (OnEpoll()) {
+    CHECK((OneReadiness(poller, 0) & (kWritable | kWriteClosed)) == (kWritable | kWriteClosed));
+  } else {
+    CHECK(Pending(poller).empty());
+  }
 }
 
 TEST_CASE_FIXTURE(Fds,
-                  "an entry whose description lives on in a dup cannot be removed after close: "
-                  "hence remove before "
-                  "close (Linux)") {
+                  "an entry whose description lives on in a dup cannot be removed after close "
+                  "(epoll): hence remove before close; kqueue forgets the number") {
   Poller poller = Must(Poller::Create());
   Pair pair = UnixPair();
   OwnedFd copy = MustOpen(fcntl(pair.near.get(), F_DUPFD_CLOEXEC, 0));
   const int number = pair.near.get();
   REQUIRE(poller.Add(number, Interest{kReadable}, Mode::kEdge, kToken).ok());
   pair.near.Close();
-  CHECK(poller.Remove(number).error() == EBADF);
+  CHECK(poller.Remove(number).error() == (OnEpoll() ? EBADF : 0));
   CHECK(poller.Remove(copy.get()).ok());
   REQUIRE(Send(pair.far.get(), "a", 1) == 1);
-  CHECK(OneReadiness(poller, 0) == kReadable);
+  if (OnEpoll()) {
+    CHECK(OneReadiness(poller, 0) == kReadable);
+  } else {
+    CHECK(Pending(poller).empty());
+  }
   copy.Close();
   CHECK(Pending(poller).empty());
 }

@@ -1,14 +1,14 @@
 // kqueue(2) on Linux, as far as native/core/poller_kqueue.cc relies on it, so that the backend can
 // be tested where there is no Mac: never shipped, and no general replacement. It is made of epoll,
-// eventfd and timerfd, and linked with --wrap=close,shutdown,fcntl (see CMakeLists.txt), as a kqueue
-// knows when an fd is closed and a direction is shut.
+// eventfd and timerfd, and linked with --wrap=close,shutdown,fcntl (see CMakeLists.txt), as a
+// kqueue knows when an fd is closed and a direction is shut.
 //
 // Each rule is marked with where it is known from: [xnu] and [FreeBSD] name a function of the
 // kernel's sources (bsd/kern/kern_event.c, uipc_socket.c, sys_pipe.c; sys/kern/kern_event.c,
 // uipc_socket.c, sys_pipe.c), [man] kqueue(2).
 //
-// What is not as there: the order of events is not that of their coming over all filters; WRITE of a
-// pipe becomes true with a free page, and not with PIPE_BUF bytes; the errno of a connection that
+// What is not as there: the order of events is not that of their coming over all filters; WRITE of
+// a pipe becomes true with a free page, and not with PIPE_BUF bytes; the errno of a connection that
 // has failed is guessed, as Linux forgets it when it is asked; several knotes of one fd may be told
 // of a change that concerns one of them.
 #include <fcntl.h>
@@ -304,8 +304,8 @@ class Queue {
   int Attach(const struct kevent& change, const Key& key) {
     Knote fresh;
     fresh.key = key;
-    fresh.flags = static_cast<uint16_t>(
-        change.flags & ~(EV_ADD | EV_DELETE | EV_ENABLE | EV_DISABLE));
+    fresh.flags =
+        static_cast<uint16_t>(change.flags & ~(EV_ADD | EV_DELETE | EV_ENABLE | EV_DISABLE));
     fresh.notes = change.fflags & ~unsigned{NOTE_TRIGGER};
     fresh.data = change.data;
     fresh.udata = change.udata;
@@ -315,8 +315,8 @@ class Queue {
       return 0;
     }
     if (change.filter == EVFILT_TIMER) {
-      fresh.timer = std::make_unique<Inner>(
-          timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+      fresh.timer =
+          std::make_unique<Inner>(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
       // [man]: timers are EV_CLEAR by themselves.
       fresh.flags |= EV_CLEAR;
       const int error = Ask(fresh, EPOLL_CTL_ADD);
@@ -372,10 +372,9 @@ class Queue {
   }
 
   int Scan(struct kevent* events, int room, const timespec* timeout) {
-    const int64_t end =
-        timeout == nullptr
-            ? INT64_MAX
-            : Now() + timeout->tv_sec * kNanosecondsPerSecond + timeout->tv_nsec;
+    const int64_t end = timeout == nullptr
+                            ? INT64_MAX
+                            : Now() + timeout->tv_sec * kNanosecondsPerSecond + timeout->tv_nsec;
     for (;;) {
       {
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -431,7 +430,8 @@ class Queue {
       if (knote.disabled || !Deliver(knote, &events[count])) continue;
       count++;
       const auto still = knotes_.find(key);
-      const bool endless = key.second == EVFILT_USER || (still != knotes_.end() && IsFile(still->second));
+      const bool endless =
+          key.second == EVFILT_USER || (still != knotes_.end() && IsFile(still->second));
       if (endless && still != knotes_.end() && (still->second.flags & EV_CLEAR) == 0) {
         level.push_back(key);
       }
@@ -454,7 +454,7 @@ class Queue {
     if (!said.fires) return false;
     // EV_RECEIPT and the rest stay in the flags. [xnu] knote_process
     *event = {knote.key.first, knote.key.second, static_cast<uint16_t>(knote.flags | said.flags),
-              said.notes, said.data, knote.udata};
+              said.notes,      said.data,        knote.udata};
     if (knote.flags & EV_ONESHOT) {
       Drop(knote);
     } else if (knote.flags & EV_DISPATCH) {

@@ -1,9 +1,8 @@
 // What native/core/kqueue.h says of a system, for the one that is emulated.
-#include "../../core/kqueue.h"
-
 #include <unistd.h>
 
 #include "../../core/clock.h"
+#include "../../core/kqueue.h"
 #include "emulation.h"
 
 namespace coreactor {
