@@ -19,6 +19,7 @@ copyFileSync(join(out, 'Release/coreactor_kqueue.node'), join(folder, 'coreactor
 const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...process.argv.slice(2)], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, COREACTOR_NATIVE: join(folder, 'coreactor.node') }
+  // Which it is, test/here.ts asks, too.
+  env: { COREACTOR_KQUEUE_SYSTEM: 'macos', ...process.env, COREACTOR_NATIVE: join(folder, 'coreactor.node') }
 })
 process.exit(status ?? 1)

@@ -26,15 +26,15 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const native = join(root, 'native')
 const require = createRequire(import.meta.url)
 
+const HEADERS = [require('node-api-headers').include_dir, dirname(require.resolve('node-addon-api/napi.h')), uvHeaders()]
 const FLAGS = [
-  ...['-std=c++17', '-O1', '-fPIC', '-fvisibility=hidden', '-fno-exceptions', '-fno-rtti'],
-  ...['-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Werror'],
-  ...['-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
-  // In this order: of the headers beside Node only uv.h is wanted.
-  ...[require('node-api-headers').include_dir, dirname(require.resolve('node-addon-api/napi.h')), uvHeaders()].flatMap(
-    (directory) => ['-isystem', directory]
-  )
+  '-std=c++17 -O1 -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti',
+  '-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror',
+  '-DNAPI_VERSION=8 -DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'
 ]
+  .flatMap((flags) => flags.split(' '))
+  // In this order: of the headers beside Node only uv.h is wanted.
+  .concat(HEADERS.flatMap((directory) => ['-isystem', directory]))
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((target) => !(target in TARGETS))

@@ -45,6 +45,7 @@ import { allParked, MemoryKernel } from 'coreactor/testing'
 import { EEXIST } from '../lib/kernel/errno.js'
 import { currentRuntime, ownRuntime } from '../lib/runtime/current.js'
 import { system } from './fixtures/descriptor/system-calls.mjs'
+import { epoll, linux, needs, watchesFifos } from './here.js'
 import { caught, onEveryKernel, pair, pattern } from './support.js'
 
 const PATIENCE = { timeout: 60_000 }
@@ -76,6 +77,9 @@ function watched(): number[] {
     return [...entries].map(([, fd]) => Number(fd))
   })
 }
+
+// The fixture calls Linux; what the library does with descriptors elsewhere is in readiness.test.ts and pipe.test.ts.
+needs(linux)
 
 const children: ChildProcess[] = []
 let before = new Map<string, string>()
@@ -148,18 +152,20 @@ function ends([near, far]: [number, number]): Kind {
   return { fd: near, trigger: () => void writeSync(far, 'hello'), expected: 'hello', others: [far] }
 }
 
+function FIFO(): Kind {
+  const directory = mkdtempSync(join(tmpdir(), 'coreactor-'))
+  const path = join(directory, 'fifo')
+  execFileSync('mkfifo', [path])
+  const far = openSync(path, 'r+')
+  const near = openSync(path, 'r')
+  rmSync(directory, { recursive: true })
+  return ends([near, far])
+}
+
 const KINDS: Record<string, () => Kind> = {
   pipe: () => ends(system.pipe()),
   socket: () => ends(system.sockets()),
-  FIFO() {
-    const directory = mkdtempSync(join(tmpdir(), 'coreactor-'))
-    const path = join(directory, 'fifo')
-    execFileSync('mkfifo', [path])
-    const far = openSync(path, 'r+')
-    const near = openSync(path, 'r')
-    rmSync(directory, { recursive: true })
-    return ends([near, far])
-  },
+  ...(watchesFifos && { FIFO }),
   'terminal, the program’s side'() {
     const terminal = system.terminal()
     const near = system.otherSide(terminal)
@@ -749,7 +755,7 @@ describe('an fd that is closed behind our back', () => {
     })
   })
 
-  it('hazard 4: with a dup that lives on, an event of it wakes who waited for it, and gives the rest EBADF', async () => {
+  it.runIf(epoll)('hazard 4: with a dup that lives on, an event of it wakes who waited for it, and gives the rest EBADF', async () => {
     await run(function* () {
       const [near, far] = system.sockets()
       const descriptor = fd(near)
@@ -869,7 +875,7 @@ describe('an fd that is closed behind our back', () => {
     }
   )
 
-  it('hazard 3: of a connection that was accepted and duplicated is out of the queue before it is closed', async () => {
+  it.runIf(epoll)('hazard 3: of a connection that was accepted and duplicated is out of the queue before it is closed', async () => {
     await run(function* () {
       const listener = yield* listen({ port: 0, host: '127.0.0.1' })
       const client = yield* connect({ port: listener.address.port })
@@ -885,7 +891,7 @@ describe('an fd that is closed behind our back', () => {
     })
   })
 
-  it('of a connection that was accepted, and its number told to nobody, is out of the queue once it is closed', async () => {
+  it.runIf(epoll)('of a connection that was accepted, and its number told to nobody, is out of the queue once it is closed', async () => {
     await run(function* () {
       const listener = yield* listen({ port: 0, host: '127.0.0.1' })
       const client = yield* connect({ port: listener.address.port })
@@ -899,7 +905,7 @@ describe('an fd that is closed behind our back', () => {
     })
   })
 
-  it('hazard 3: whose description lives on in a dup gives no more than one event, and works again when dup2 brings it back', async () => {
+  it.runIf(epoll)('hazard 3: whose description lives on in a dup gives no more than one event, and works again when dup2 brings it back', async () => {
     await run(async () => {
       const [near, far] = system.sockets()
       const copy = system.dup(near)
@@ -1003,7 +1009,7 @@ it('hazard 9: the library’s own fds, and queues that watch one another, are an
       yield* descriptor.close()
     }
     expect(results).toContain('EINVAL')
-    expect(results).toContain('ELOOP')
+    if (epoll) expect(results).toContain('ELOOP')
     expect(results).toContain('ERR_COREACTOR_FD_IN_USE')
     // Clock, wake-up and readiness work as before.
     yield* sleep(1)
@@ -1015,7 +1021,7 @@ it('hazard 9: the library’s own fds, and queues that watch one another, are an
   closeSync(far)
 })
 
-it('hazard 9: a queue can be waited for, and one that is nested too deep is ELOOP', async () => {
+it('hazard 9: a queue can be waited for, and one that is nested too deep is refused', async () => {
   const [near, far] = system.pipe()
   const queues = Array.from({ length: 6 }, () => system.queue())
   system.enqueue(queues[0] as number, near)
@@ -1024,7 +1030,7 @@ it('hazard 9: a queue can be waited for, and one that is nested too deep is ELOO
     yield* whileWaiting([() => shallow.readable(), () => shallow.readable()], () => void writeSync(far, 'x'))
     for (let i = 1; i < 4; i++) system.enqueue(queues[i] as number, queues[i - 1] as number)
     const deep = fd(queues[3] as number)
-    expect(yield* caught(() => deep.readable())).toMatchObject({ code: 'ELOOP', syscall: 'epoll_ctl' })
+    expect(yield* caught(() => deep.readable())).toMatchObject({ code: epoll ? 'ELOOP' : 'EINVAL', syscall: 'epoll_ctl' })
     yield* shallow.readable()
     yield* shallow.close()
   })
@@ -1063,8 +1069,9 @@ it('hazard 11: an fd that always has more lets others have their turn', PATIENCE
   closeSync(far)
   const random = openSync('/dev/random', 'r')
   await run(function* () {
-    const floods = [fd(near, { own: true }), fd(random, { own: true })]
-    const read = [0, 0]
+    // Of devices a kqueue watches only terminals.
+    const floods = [near, ...(epoll ? [random] : [])].map((n) => fd(n, { own: true }))
+    const read = floods.map(() => 0)
     yield* scope(function* (tasks) {
       for (const [i, flood] of floods.entries()) {
         tasks.spawn(function* () {
@@ -1078,6 +1085,7 @@ it('hazard 11: an fd that always has more lets others have their turn', PATIENCE
     expect(Math.min(...read)).toBeGreaterThan(10_000)
     for (const flood of floods) yield* flood.close()
   })
+  if (!epoll) closeSync(random)
 })
 
 it('hazard 11: a write that is taken byte by byte lets others have their turn, and comes to its end', async () => {

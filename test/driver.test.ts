@@ -3,7 +3,7 @@
  * an environment ends, and what becomes of wrong arguments.
  */
 import { execFile, execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextPass } from 'node:timers/promises'
@@ -25,6 +25,7 @@ import {
   WRITABLE
 } from '../lib/kernel/layout.js'
 import { addon, loopback, queuesAndTimers, reports, type Driver, type Report } from './fixtures/driver/addon.mjs'
+import { openFds } from './here.js'
 
 const EBADF = -constants.errno.EBADF
 const EINVAL = -constants.errno.EINVAL
@@ -102,7 +103,6 @@ function play(fixture: string, args: string[] = [], options: string[] = []): Pro
 
 const saying = (...lines: string[]): Ending => ({ code: 0, stdout: lines.map((line) => `${line}\n`).join(''), stderr: '' })
 
-const openFds = (): number => readdirSync('/proc/self/fd').length
 
 // --- turns --------------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 /** The life of an environment, main thread or worker: begun, used, and ended at any moment and in any way. */
 import { spawn as spawnProcess, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
@@ -24,6 +24,7 @@ import {
   type Coroutine,
   type Scope
 } from 'coreactor'
+import { linux, openFiles } from './here.js'
 import { caught, deferred, pair } from './support.js'
 
 const SETTLE_MS = 5000
@@ -64,16 +65,9 @@ async function inWorker(scene: string, terminateAt?: string): Promise<{ code: nu
 
 /** Pollers, clocks, wake-ups and threads; the sockets are counted around every test of every file. */
 function held(): { anonymous: number; threads: number } {
-  const fds = readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)]
-    } catch {
-      return [] // The fd of the listing itself.
-    }
-  })
   return {
-    anonymous: fds.filter((target) => target.startsWith('anon_inode:')).length,
-    threads: readdirSync('/proc/self/task').length
+    anonymous: openFiles().filter((target) => target.startsWith('anon_inode:')).length,
+    threads: linux ? readdirSync('/proc/self/task').length : 0
   }
 }
 
@@ -170,7 +164,7 @@ describe('workers', () => {
     }
   }
 
-  it('hazard 54: an addon loaded only by a worker stays mapped after the worker has ended', () => {
+  it.runIf(linux)('hazard 54: an addon loaded only by a worker stays mapped after the worker has ended', () => {
     expect(inProcess('worker-owns-addon.mjs')).toEqual({ status: 0, signal: null, stdout: 'before: no\nafter: yes\n', stderr: '' })
   })
 
@@ -298,7 +292,7 @@ it('hazard 59: a process stays alive while a task is parked on a listener, and n
   }
 })
 
-it('the addon is mapped once, whatever loads it', () => {
+it.runIf(linux)('the addon is mapped once, whatever loads it', () => {
   // One mapping of each segment: a second copy would have its own statics.
   const text = readFileSync('/proc/self/maps', 'utf8').split('\n')
   expect(text.filter((line) => line.endsWith('/coreactor.node') && line.includes(' r-xp '))).toHaveLength(1)

@@ -1,7 +1,6 @@
 /** Pipes and socket pairs: the same byte streams as connections, in one direction and in two. */
 import { spawn as spawnProcess, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readlinkSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
@@ -23,6 +22,7 @@ import {
   type PipeReader
 } from 'coreactor'
 import { allParked } from 'coreactor/testing'
+import { linux, openFiles, watchesFifos } from './here.js'
 import { caught, onEveryKernel, pattern, randomFrom, readAll } from './support.js'
 
 const MEGABYTE = 1024 * 1024
@@ -273,7 +273,7 @@ it('the end of a pipe can be given to a child process, which then has its end', 
   expect(text).toBe('from the child\nfrom its input')
 })
 
-it('hazard 46: the ends are non-blocking from the start, so that reading one needs no second call', async () => {
+it.runIf(linux)('hazard 46: the ends are non-blocking from the start, so that reading one needs no second call', async () => {
   await run(function* () {
     const { reader, writer } = yield* pipe()
     const [first, second] = yield* socketPair()
@@ -290,22 +290,16 @@ it('hazard 46: the ends are non-blocking from the start, so that reading one nee
 it('hazard 22: writing to a pipe that nobody reads raises no SIGPIPE, in a program that listens to it or has ceased to', () => {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [fixture('sigpipe-pipe.mjs')], { encoding: 'utf8' })
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' })
-  expect(stdout).toBe('EPIPE EPIPE EPIPE EPIPE EPIPE: 0 signals\nEPIPE EPIPE EPIPE EPIPE EPIPE: alive\n')
+  // Of them all the fourth has a name.
+  const codes = `EPIPE EPIPE EPIPE ${watchesFifos ? 'EPIPE' : 'ERR_COREACTOR_NOT_POLLABLE'} EPIPE`
+  expect(stdout).toBe(`${codes}: 0 signals\n${codes}: alive\n`)
 })
 
-it('hazard 53: a worker that is terminated leaves none of its pipes, pairs and owned fds open', async () => {
-  const links = (): string[] =>
-    readdirSync('/proc/self/fd').flatMap((fd) => {
-      try {
-        return [readlinkSync(`/proc/self/fd/${fd}`)]
-      } catch {
-        return [] // The fd of the listing itself.
-      }
-    })
+it.runIf(linux)('hazard 53: a worker that is terminated leaves none of its pipes, pairs and owned fds open', async () => {
   const worker = new Worker(fixture('descriptor/open-worker.mjs'), { trackUnmanagedFds: false })
   const [mine] = (await once(worker, 'message')) as [string[]]
   expect(mine).toHaveLength(5)
-  expect(links()).toEqual(expect.arrayContaining(mine))
+  expect(openFiles()).toEqual(expect.arrayContaining(mine))
   await worker.terminate()
-  expect(links().filter((link) => mine.includes(link))).toEqual([])
+  expect(openFiles().filter((link) => mine.includes(link))).toEqual([])
 })

@@ -1,22 +1,14 @@
 /** Around every test: it leaves no socket, no task and no registration behind. */
-import { readdirSync, readlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { ownRuntime } from '../lib/runtime/current.js'
+import { openFiles } from './here.js'
 
 const SETTLE_MS = 2000
 
 /** The sockets this process holds, as the kernel names them; pipes and files are the test runner's. */
 export function openSockets(): string[] {
-  if (process.platform !== 'linux') return []
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`)
-      return target.startsWith('socket:') ? [target] : []
-    } catch {
-      return [] // The fd of the listing itself.
-    }
-  })
+  return openFiles().filter((target) => target.startsWith('socket:'))
 }
 
 let before: Set<string>

@@ -1,5 +1,5 @@
 /** Moving bytes from one stream to another, and from a file: nothing lost, nothing twice, nothing mixed, whatever ends it. */
-import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,6 +24,7 @@ import { EMFILE, ENOSYS } from '../lib/kernel/errno.js'
 import { SocketOption } from '../lib/kernel/layout.js'
 import { currentRuntime } from '../lib/runtime/current.js'
 import { untilParked } from './conformance/check-stream.js'
+import { openFiles } from './here.js'
 import { caught, onEveryKernel, pair, pattern, randomFrom, readAll } from './support.js'
 
 const MEGABYTE = 1024 * 1024
@@ -90,14 +91,7 @@ function* untilEnded(task: { readonly state: string }): Coroutine<void> {
 }
 
 function openPipes(): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const link = readlinkSync(`/proc/self/fd/${fd}`)
-      return link.startsWith('pipe:') ? [link] : []
-    } catch {
-      return [] // The fd of the listing itself.
-    }
-  })
+  return openFiles().filter((link) => link.startsWith('pipe:'))
 }
 
 onEveryKernel('pipeTo', (kernel) => {

@@ -24,6 +24,7 @@ import {
 } from 'coreactor'
 import { allParked, MemoryKernel } from 'coreactor/testing'
 import { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EINVAL, ENOBUFS } from '../lib/kernel/errno.js'
+import { linux } from './here.js'
 import { caught, onEveryKernel, pattern } from './support.js'
 
 const LOCAL = { host: '127.0.0.1' }
@@ -639,7 +640,7 @@ describe('A UDP socket of the operating system', () => {
     }))
 })
 
-describe('Netlink', () => {
+describe.runIf(linux)('Netlink', () => {
   const AF_NETLINK = 16
   const NETLINK_ROUTE = 0
   const RTM_NEWLINK = 16

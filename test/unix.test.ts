@@ -39,6 +39,7 @@ import {
 import { allParked } from 'coreactor/testing'
 import type { Kernel } from '../lib/kernel/kernel.js'
 import { nativeKernel } from '../lib/kernel/native.js'
+import { linux, openFds } from './here.js'
 import { caught, onEveryKernel, pair, pattern, readAll, thrownBy } from './support.js'
 
 let directory: string
@@ -73,9 +74,6 @@ function* packetPair(): Coroutine<[client: SeqpacketConnection, server: Seqpacke
   yield* listener.close()
   return [client, server]
 }
-
-/** All descriptors of this process, the one of the listing left out. */
-const openFds = (): number => readdirSync('/proc/self/fd').length
 
 function* closeAll(...all: { close(): PromiseLike<void> | void }[]): Coroutine<void> {
   for (const each of all) {
@@ -166,7 +164,7 @@ onEveryKernel('Unix streams', (kernel) => {
 })
 
 describe('names', () => {
-  it('hazard 38: 107 bytes are a path, one more is refused and never cut off', async () => {
+  it.runIf(linux)('hazard 38: 107 bytes are a path, one more is refused and never cut off', async () => {
     const path = (length: number): string => join(directory, 'x'.repeat(length - directory.length - 1))
     await run(function* () {
       const listener = yield* listen({ path: path(107) })
@@ -181,7 +179,7 @@ describe('names', () => {
     expect(() => connect({ path: '/' + 'é'.repeat(54) })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }))
   })
 
-  it('hazard 40: an abstract name keeps all its bytes, NULs included, and is in no file system', async () => {
+  it.runIf(linux)('hazard 40: an abstract name keeps all its bytes, NULs included, and is in no file system', async () => {
     const path = abstract() + '\0tail\0'
     await run(function* () {
       const listener = yield* listen({ path })
@@ -209,7 +207,7 @@ describe('names', () => {
     }
   })
 
-  it('hazard 39: a server that lives keeps its name, and sees no connection of who asked', async () => {
+  it.runIf(linux)('hazard 39: a server that lives keeps its name, and sees no connection of who asked', async () => {
     const path = somewhere()
     await run(function* () {
       const listener = yield* listen({ path })
@@ -341,7 +339,7 @@ describe('names', () => {
     }
   })
 
-  it('the file is never more open than its mode, not even for a moment', async () => {
+  it.runIf(linux)('the file is never more open than its mode, not even for a moment', async () => {
     const before = process.umask(0)
     const path = somewhere()
     const kernel = nativeKernel()
@@ -389,7 +387,7 @@ describe('connecting', () => {
     })
   })
 
-  it('gives up after its timeout, and when its signal is aborted, while the listener has no room', async () => {
+  it.runIf(linux)('gives up after its timeout, and when its signal is aborted, while the listener has no room', async () => {
     const path = somewhere()
     await run(function* () {
       const listener = yield* listen({ path, backlog: 1 })
@@ -415,7 +413,7 @@ describe('connecting', () => {
     })
   })
 
-  it('another type than the one that listens is EPROTOTYPE', async () => {
+  it.runIf(linux)('another type than the one that listens is EPROTOTYPE', async () => {
     const path = somewhere()
     await run(function* () {
       const listener = yield* listen({ path })
@@ -425,7 +423,7 @@ describe('connecting', () => {
     })
   })
 
-  it('hazard 42: each side knows who the other is', async () => {
+  it.runIf(linux)('hazard 42: each side knows who the other is', async () => {
     await run(function* () {
       const me = { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() }
       const [client, server] = yield* unixPair()
@@ -457,7 +455,7 @@ describe('connecting', () => {
 })
 
 describe('descriptors over a stream', () => {
-  it('hazard 41: 1 to 253 arrive, close-on-exec, and nothing is left when they are closed', async () => {
+  it.runIf(linux)('hazard 41: 1 to 253 arrive, close-on-exec, and nothing is left when they are closed', async () => {
     const before = openFds()
     await run(function* () {
       const [client, server] = yield* unixPair()
@@ -506,7 +504,7 @@ describe('descriptors over a stream', () => {
     })
   })
 
-  it('hazard 41: where the process may have no more descriptors, none is kept and the error says so', async () => {
+  it.runIf(linux)('hazard 41: where the process may have no more descriptors, none is kept and the error says so', async () => {
     await run(function* () {
       const [client, server] = yield* unixPair()
       const before = openFds()
@@ -651,7 +649,7 @@ describe('descriptors over a stream', () => {
     })
   })
 
-  it('they are the objects that they are', async () => {
+  it.runIf(linux)('they are the objects that they are', async () => {
     await run(function* () {
       const [client, server] = yield* unixPair()
       const [tcp, tcpPeer] = yield* pair()
@@ -731,7 +729,7 @@ describe('descriptors over a stream', () => {
   })
 })
 
-describe('seqpacket', () => {
+describe.runIf(linux)('seqpacket', () => {
   it('keeps messages apart, the empty one too, and tells it from the end', async () => {
     await run(function* () {
       const [client, server] = yield* packetPair()
@@ -804,7 +802,7 @@ describe('seqpacket', () => {
 })
 
 describe('datagrams', () => {
-  it('answer to whoever has a name; empty ones arrive, long ones are marked', async () => {
+  it.runIf(linux)('answer to whoever has a name; empty ones arrive, long ones are marked', async () => {
     const [here, there] = [somewhere(), abstract()]
     await run(function* () {
       const near = yield* unixDatagram({ path: here })
@@ -905,7 +903,7 @@ describe('cancelled at every step', () => {
     }
   }
 
-  it('hazards 32 and 33: no message, no byte and no descriptor is lost or comes twice, over any kind of socket', async () => {
+  it.runIf(linux)('hazards 32 and 33: no message, no byte and no descriptor is lost or comes twice, over any kind of socket', async () => {
     const COUNT = 200
     const path = somewhere()
     await run(function* () {

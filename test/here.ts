@@ -1,0 +1,45 @@
+/**
+ * What this machine has that not every machine has: the one place where a test says what it needs. One test with
+ * `it.runIf(linux)`, a suite with `describe.runIf(linux)`, all tests of a file with `needs(linux)` before its other hooks.
+ */
+import { readdirSync, readlinkSync } from 'node:fs'
+import { beforeEach } from 'vitest'
+
+/** Abstract names, seqpacket and `/proc`, netlink, eventfd and its kind, GSO, options and errors of its own. */
+export const linux = process.platform === 'linux'
+
+/** The system whose kqueue is emulated (`npm run test:kqueue`), if that is so. */
+const emulated = process.env['COREACTOR_KQUEUE_SYSTEM']
+
+/** Readiness comes from epoll, and not from kqueue. */
+export const epoll = linux && emulated === undefined
+
+/** Whose kqueue it is, if it is one. */
+export const kqueueOf: string | null = epoll ? null : (emulated ?? (process.platform === 'darwin' ? 'macos' : process.platform))
+
+/** FIFOs that have a name can be watched. */
+export const watchesFifos = kqueueOf !== 'macos'
+
+/** Skips every test of this file, or suite, where what it needs is missing. */
+export function needs(what: boolean): void {
+  beforeEach((context) => {
+    if (!what) context.skip()
+  })
+}
+
+/** How many descriptors this process has, the one of the listing among them. */
+export function openFds(): number {
+  return readdirSync('/dev/fd').length
+}
+
+/** What the descriptors of this process stand for, as Linux names it (`socket:[1234]`); elsewhere it is not known. */
+export function openFiles(): string[] {
+  if (!linux) return []
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)]
+    } catch {
+      return [] // The fd of the listing itself.
+    }
+  })
+}
