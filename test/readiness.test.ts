@@ -109,7 +109,7 @@ it('a datagram that nobody takes is ECONNREFUSED for the connected sender (kqueu
   await run(function* () {
     const socket = yield* udp({ port: 0, host: '127.0.0.1' })
     const other = yield* udp({ port: 0, host: '127.0.0.1' })
-    yield* socket.connect({ port: other.localAddress.port, host: '127.0.0.1' })
+    yield* socket.connect({ port: other.localAddress?.port as number, host: '127.0.0.1' })
     yield* other.close()
     const receiving = spawn(function* () {
       return yield* caught(() => socket.recv())
