@@ -117,7 +117,7 @@ function sources(list) {
 /** Whether an object is missing, or older than its source, a header, or this script. */
 function isStale(object, source) {
   if (!existsSync(object)) return true
-  const headers = readdirSync(native, { recursive: true }).filter((name) => name.endsWith('.h'))
+  const headers = readdirSync(native, { recursive: true }).filter((name) => name.endsWith('.h') && !name.startsWith('test'))
   const inputs = [source, ...headers].map((name) => join(native, name)).concat(fileURLToPath(import.meta.url))
   const built = statSync(object).mtimeMs
   return inputs.some((path) => statSync(path).mtimeMs > built)
