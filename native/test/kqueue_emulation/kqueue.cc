@@ -244,6 +244,11 @@ class Queue {
     if (knote.key.second != EVFILT_USER && !knote.disabled) Ask(knote, EPOLL_CTL_DEL);
     const Key key = knote.key;
     Calm(knote);
+    if (knote.timer != nullptr) {
+      const itimerspec never{};
+      timerfd_settime(knote.timer->get(), 0, &never, nullptr);
+      spare_timer_ = std::move(knote.timer);
+    }
     knotes_.erase(key);
   }
 
@@ -315,8 +320,7 @@ class Queue {
       return 0;
     }
     if (change.filter == EVFILT_TIMER) {
-      fresh.timer =
-          std::make_unique<Inner>(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+      fresh.timer = spare_timer_ != nullptr ? std::move(spare_timer_) : NewTimer();
       // [man]: timers are EV_CLEAR by themselves.
       fresh.flags |= EV_CLEAR;
       const int error = Ask(fresh, EPOLL_CTL_ADD);
@@ -352,6 +356,10 @@ class Queue {
     if (error != 0) return error == EPERM || error == ELOOP ? EINVAL : error;
     knotes_[fresh.key] = std::move(fresh);
     return 0;
+  }
+
+  static std::unique_ptr<Inner> NewTimer() {
+    return std::make_unique<Inner>(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   }
 
   int SetTimer(Knote& knote) {
@@ -536,6 +544,8 @@ class Queue {
   std::mutex mutex_;
   std::map<Key, Knote> knotes_;
   std::deque<Key> active_;
+  // A timer of a kqueue needs no fd: one is kept, so that it can be had when there are no more.
+  std::unique_ptr<Inner> spare_timer_ = NewTimer();
 };
 
 // All queues, by the fds that stand for them: the first and its duplicates.
