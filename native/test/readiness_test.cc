@@ -288,6 +288,9 @@ TEST_CASE_FIXTURE(Fds,
   REQUIRE(poller.Add(pair.near.get(), kBoth, Mode::kOneShot, kToken).ok());
   CHECK(Reported(poller) == kWritable);
   REQUIRE(Send(pair.far.get(), "a", 1) == 1);
+  // Nor is the queue itself readable: the filter for the other direction is gone.
+  pollfd queue{poller.fd(), POLLIN, 0};
+  CHECK(poll(&queue, 1, 0) == 0);
   CHECK(Reported(poller) == 0);
   REQUIRE(poller.Remove(pair.near.get()).ok());
   REQUIRE(poller.Add(pair.near.get(), kBoth, Mode::kOneShot, kToken).ok());
