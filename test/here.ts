@@ -17,6 +17,9 @@ export const epoll = linux && emulated === undefined
 /** Whose kqueue it is, if it is one. */
 export const kqueueOf: string | null = epoll ? null : (emulated ?? (process.platform === 'darwin' ? 'macos' : process.platform))
 
+/** One file may be watched under very many fds: Linux limits that for queues inside queues, of which the emulation is made. */
+export const watchesOftenTheSame = epoll || !linux
+
 /** FIFOs that have a name can be watched. */
 export const watchesFifos = kqueueOf !== 'macos'
 

@@ -39,7 +39,7 @@ import {
 import { allParked } from 'coreactor/testing'
 import type { Kernel } from '../lib/kernel/kernel.js'
 import { nativeKernel } from '../lib/kernel/native.js'
-import { linux, openFds } from './here.js'
+import { linux, openFds, watchesOftenTheSame } from './here.js'
 import { caught, onEveryKernel, pair, pattern, readAll, thrownBy } from './support.js'
 
 let directory: string
@@ -993,7 +993,7 @@ describe('workers', () => {
     await Promise.all(exits)
   })
 
-  it('hazard 41: descriptors that a worker has received do not outlive it', { timeout: 60_000 }, async () => {
+  it.runIf(watchesOftenTheSame)('hazard 41: descriptors that a worker has received do not outlive it', { timeout: 60_000 }, async () => {
     const path = somewhere()
     await run(function* () {
       const listener = yield* listen({ path })

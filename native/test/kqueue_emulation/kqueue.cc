@@ -10,7 +10,7 @@
 // What is not as there: the order of events is not that of their coming over all filters; WRITE of
 // a pipe becomes true with a free page, and not with PIPE_BUF bytes; the errno of a connection that
 // has failed is guessed, as Linux forgets it when it is asked; several knotes of one fd may be told
-// of a change that concerns one of them.
+// of a change that concerns one of them; no more than some fifty fds of one file can be watched.
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
