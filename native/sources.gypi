@@ -51,6 +51,9 @@
       'core/descriptor_bsd.cc',
       'core/socket_file_bsd.cc',
       'core/unix_message_bsd.cc',
+      'core/jobs/copy_bsd.cc',
+      'core/process_bsd.cc',
+      'core/thread_cpu_bsd.cc',
     ],
     'core_macos_sources': [
       'core/descriptor_macos.cc',

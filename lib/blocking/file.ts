@@ -362,7 +362,7 @@ export class File extends Sink implements ReadableState {
     return this.using(lockOf(this, options))
   }
 
-  /** @internal A file has no end to send but that. */
+  /** Closes it, as `close`: a file has no other end. What `pipeTo` does when its source has ended. */
   closeWrite(): Op<void> {
     return this.close()
   }

@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 
 namespace coreactor {

@@ -18,9 +18,9 @@ class ThreadCpu {
   bool HasNoProcessor() const;
 
  private:
-  // The numbers of its clock, and of itself.
-  int clock_ = 0;
-  int thread_ = 0;
+  // The numbers of its clock, and of itself; not used where the system is not asked.
+  [[maybe_unused]] int clock_ = 0;
+  [[maybe_unused]] int thread_ = 0;
 };
 
 }  // namespace coreactor

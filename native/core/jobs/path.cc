@@ -35,7 +35,7 @@ bool IsDirectory(const std::string& path) {
 
 // DT_* is S_IFMT without its zeros, on every system that has it.
 mode_t KindOf(int directory, const dirent& entry) {
-  if (entry.d_type != DT_UNKNOWN) return static_cast<mode_t>(entry.d_type) << 12;
+  if (entry.d_type != DT_UNKNOWN) return static_cast<mode_t>(entry.d_type << 12);
   struct stat about {};
   if (fstatat(directory, entry.d_name, &about, AT_SYMLINK_NOFOLLOW) < 0) return 0;
   return about.st_mode & S_IFMT;
