@@ -54,7 +54,7 @@ class Environment : public Fds {
     return event;
   }
 
-  BlockingPool pool{BlockingPool::Options{1, std::chrono::milliseconds(10)}};
+  BlockingPool pool{BlockingPool::Options{{1, 1, 1}, std::chrono::milliseconds(10)}};
   Poller poller = Must(Poller::Create());
   std::shared_ptr<Outbox> outbox = Outbox::Create(pool, Must(poller.NewWaker()));
 };
@@ -150,7 +150,7 @@ TEST_CASE_FIXTURE(Environment, "one whose environment ends is told, and disposed
 
 TEST_CASE("hazard 55: environments that end at any moment dispose of each of their jobs once") {
   const Fds fds;
-  BlockingPool pool(BlockingPool::Options{4, std::chrono::milliseconds(10)});
+  BlockingPool pool(BlockingPool::Options{{4, 4, 4}, std::chrono::milliseconds(10)});
   for (int round = 0; round < 200; round++) {
     std::vector<std::unique_ptr<Probe>> probes;
     Poller poller = Must(Poller::Create());
