@@ -11,7 +11,16 @@ import * as coreactor from 'coreactor'
 import { Connection } from '../lib/net/connection.js'
 import { compile, fencesOf, root, textOf } from './documents.js'
 
-const GUIDES = ['docs/coming-from-asyncio.md', 'docs/cancellation.md', 'docs/blocking.md']
+const GUIDES = [
+  'docs/first-server.md',
+  'docs/framing.md',
+  'docs/udp.md',
+  'docs/any-fd.md',
+  'docs/shutdown.md',
+  'docs/coming-from-asyncio.md',
+  'docs/cancellation.md',
+  'docs/blocking.md'
+]
 const FOLDER = 'guides'
 /** The compiler takes two seconds of a processor, which others may be using. */
 const PATIENCE = 120_000
