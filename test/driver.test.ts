@@ -25,7 +25,7 @@ import {
   WRITABLE
 } from '../lib/kernel/layout.js'
 import { addon, loopback, queuesAndTimers, reports, type Driver, type Report } from './fixtures/driver/addon.mjs'
-import { openFds } from './here.js'
+import { epoll, openFds } from './here.js'
 
 const EBADF = -constants.errno.EBADF
 const EINVAL = -constants.errno.EINVAL
@@ -140,7 +140,7 @@ describe('turns', () => {
       expect(addon.add(turns.driver.handle, far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(0)
       addon.send(near, Buffer.from('a'), 0, 1)
       expect(await turns.nextEvents()).toMatchObject([{ generation, readiness: READABLE }])
-      expect(addon.add(turns.driver.handle, far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(-constants.errno.EEXIST)
+      expect(addon.add(turns.driver.handle, far, READABLE, ONE_SHOT, FIRST_SLOT, generation)).toBe(epoll ? -constants.errno.EEXIST : 0)
       expect(addon.remove(turns.driver.handle, far)).toBe(0)
     }
   })
@@ -204,7 +204,7 @@ describe('turns', () => {
     }
   })
 
-  it('report everything that is ready, in batches', async () => {
+  it.runIf(epoll)('report everything that is ready, in batches', async () => {
     const turns = new Turns()
     const ready = LAYOUT['BATCH_CAPACITY'] as number + 100
     const sockets = Array.from({ length: ready }, () => addon.socket('IPv4'))
@@ -555,7 +555,7 @@ describe('wrong arguments', () => {
       expect([args, add(...args)]).toEqual([args, EINVAL])
     }
     expect(add()).toBe(EINVAL)
-    expect(addon.remove(driver.handle)).toBe(EBADF)
+    expect(addon.remove(driver.handle)).toBe(epoll ? EBADF : 0)
     for (const nobody of [undefined, null, {}, driver, 7]) {
       expect(addon.add(nobody, ...right)).toBe(EBADF)
       expect(addon.remove(nobody, near)).toBe(0)
