@@ -6,10 +6,12 @@
  *   node scripts/check-binaries.mjs linux       only those whose names begin so; the digest of the sources is not looked at
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { readElf } from './elf.mjs'
 import { readMachO } from './mach-o.mjs'
+import { root } from './setup.mjs'
 import { GLIBC, MACOS, prebuilds, sha256, SOURCES, sourcesDigest, SUMS, targets } from './targets.mjs'
 
 const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1']
@@ -56,7 +58,7 @@ function problemsOf({ file, platform, arch, libc }) {
   const { size } = statSync(path)
   if (size > MAX_BYTES) problems.push(`${size} bytes are more than ${MAX_BYTES}`)
   if (!sums.includes(`${sha256(path)}  ${file}\n`)) problems.push(`is not what ${SUMS} says`)
-  for (const hidden of ['/work/', '/home/', '/tmp/', '/root/', 'node_modules']) {
+  for (const hidden of [root, `${homedir()}/`, `${tmpdir()}/`, 'node_modules']) {
     if (bytes.includes(hidden)) problems.push(`has a path of the machine in it: ${hidden}`)
   }
   const found = platform === 'darwin' ? readMachO(bytes) : readElf(bytes)
