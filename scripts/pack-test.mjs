@@ -34,7 +34,7 @@ const notRun = []
 await setup()
 if (!existsSync(join(tools, '.package-lock.json'))) {
   process.stderr.write('Installing the package managers ...\n')
-  await must(process.execPath, [npm, 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: home, env: process.env })
+  await must(process.execPath, [npm, 'install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: home, env: process.env })
 }
 const work = mkdtempSync(join(tmpdir(), 'coreactor-pack-'))
 const registry = await openRegistry()

@@ -17,9 +17,10 @@ export function zig() {
   if (!existsSync(program)) {
     process.stderr.write('Installing the cross compiler ...\n')
     // Without scripts: the binary is in the package, and nothing that is downloaded is run unasked.
-    const options = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
+    // Locked versions and integrity hold for it, too; npm ci refuses a lock file without the packages of other platforms.
+    const options = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']
     const npm = spawnSync('npm', options, { cwd: home, encoding: 'utf8' })
-    if (npm.status !== 0) throw new Error(`npm ci in scripts/zig failed:\n${npm.error?.message ?? npm.stderr}`)
+    if (npm.status !== 0) throw new Error(`npm install in scripts/zig failed:\n${npm.error?.message ?? npm.stderr}`)
   }
   return program
 }

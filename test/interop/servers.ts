@@ -166,7 +166,7 @@ export async function startPostgres(certificate: Certificate): Promise<RealServe
   await run(installer, args, { cwd: directory, ...user })
   const [cert, key] = tlsFiles(directory, certificate, user)
   const tls = ['-c', 'ssl=on', '-c', `ssl_cert_file=${cert}`, '-c', `ssl_key_file=${key}`]
-  return start({
+  const server = await start({
     program,
     args: ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', directory, '-F', ...tls],
     directory,
@@ -175,6 +175,9 @@ export async function startPostgres(certificate: Certificate): Promise<RealServe
     user,
     signal: 'SIGINT'
   })
+  // It listens before it answers: until then, "the database system is starting up".
+  while (!readFileSync(join(data, 'postmaster.pid'), 'utf8').includes('ready')) await new Promise((resolve) => setTimeout(resolve, 10))
+  return server
 }
 
 /** Redis, that keeps nothing. */
