@@ -42,10 +42,10 @@ import {
   type Task
 } from 'coreactor'
 import { allParked, MemoryKernel } from 'coreactor/testing'
-import { EEXIST } from '../lib/kernel/errno.js'
+import { EEXIST, WATCH_CALL } from '../lib/kernel/errno.js'
 import { currentRuntime, ownRuntime } from '../lib/runtime/current.js'
 import { system } from './fixtures/descriptor/system-calls.mjs'
-import { epoll, linux, needs, watchesFifos } from './here.js'
+import { epoll, kqueueOf, linux, needs, watchesFifos } from './here.js'
 import { caught, onEveryKernel, pair, pattern } from './support.js'
 
 const PATIENCE = { timeout: 60_000 }
@@ -263,7 +263,7 @@ it('a pidfd is readable when the process has ended, and says itself that it cann
   })
 })
 
-it('urgent data is for who waits for priority, and for nobody else', async () => {
+it.runIf(kqueueOf !== 'freebsd')('urgent data is for who waits for priority, and for nobody else', async () => {
   await run(function* () {
     const [client, server] = yield* pair()
     const copy = fd(system.dup(server.fd), { own: true })
@@ -273,6 +273,18 @@ it('urgent data is for who waits for priority, and for nobody else', async () =>
     expect(reader.state).toBe('parked')
     yield* client.write('in band')
     expect(String(yield* reader)).toBe('in band')
+    yield* copy.close()
+    yield* client.close()
+    yield* server.close()
+  })
+})
+
+it.runIf(kqueueOf === 'freebsd')('FreeBSD cannot wait for urgent data, says so, and goes on watching for the rest', async () => {
+  await run(function* () {
+    const [client, server] = yield* pair()
+    const copy = fd(system.dup(server.fd), { own: true })
+    expect(yield* caught(() => copy.priority())).toMatchObject({ code: expect.stringMatching(/^E(OP)?NOTSUPP?$/), syscall: WATCH_CALL })
+    yield* whileWaiting([() => copy.readable()], () => client.tryWrite('x'))
     yield* copy.close()
     yield* client.close()
     yield* server.close()
@@ -769,7 +781,7 @@ describe('an fd that is closed behind our back', () => {
         writeSync(far, 'x')
       })
       // Waiting goes on by adding the fd again, which is closed.
-      expect(yield* writing).toMatchObject({ code: 'EBADF', syscall: 'epoll_ctl' })
+      expect(yield* writing).toMatchObject({ code: 'EBADF', syscall: WATCH_CALL })
       yield* descriptor.close()
       closeSync(copy)
       closeSync(far)
@@ -1031,7 +1043,7 @@ it('hazard 9: a queue can be waited for, and one that is nested too deep is refu
     yield* whileWaiting([() => shallow.readable(), () => shallow.readable()], () => void writeSync(far, 'x'))
     for (let i = 1; i < 4; i++) system.enqueue(queues[i] as number, queues[i - 1] as number)
     const deep = fd(queues[3] as number)
-    expect(yield* caught(() => deep.readable())).toMatchObject({ code: epoll ? 'ELOOP' : 'EINVAL', syscall: 'epoll_ctl' })
+    expect(yield* caught(() => deep.readable())).toMatchObject({ code: epoll ? 'ELOOP' : 'EINVAL', syscall: WATCH_CALL })
     yield* shallow.readable()
     yield* shallow.close()
   })

@@ -1,5 +1,5 @@
 /** The sole owner of one non-blocking fd: registered for its life, closed exactly once, in the one safe order. */
-import { EEXIST, SystemError } from '../kernel/errno.js'
+import { EEXIST, SystemError, WATCH_CALL } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/kernel.js'
 import { SocketOption } from '../kernel/layout.js'
 import { Registration } from '../reactor/registration.js'
@@ -51,7 +51,7 @@ export class Handle extends Registration {
       // Whoever is at the other end of a connection that was accepted is told, and does not take it for an end.
       runtime.kernel.setOption(fd, SocketOption.LINGER, 0)
       runtime.kernel.closeFd(fd)
-      throw new SystemError(result, 'epoll_ctl')
+      throw new SystemError(result, WATCH_CALL)
     }
     return handle
   }
@@ -65,7 +65,7 @@ export class Handle extends Registration {
     const handle = new Handle(runtime, fd, transfer)
     const result = reactor.add(handle, fd)
     if (result === EEXIST) throw new FdInUseError(fd)
-    if (result < 0) throw new SystemError(result, 'epoll_ctl')
+    if (result < 0) throw new SystemError(result, WATCH_CALL)
     kernel.takeFd(fd)
     return handle
   }

@@ -2,7 +2,7 @@
  * Waiting for an fd that is shared with others: one-shot. It is added when somebody waits, removed by the first event, and
  * nothing about the fd or its description changes, so that nobody else notices. Many may wait, in any direction.
  */
-import { EEXIST, EPERM, SystemError, EBADF } from '../kernel/errno.js'
+import { EBADF, EEXIST, EPERM, SystemError, WATCH_CALL } from '../kernel/errno.js'
 import { ERROR, ONE_SHOT, PRIORITY, READABLE, READ_CLOSED, WRITE_CLOSED } from '../kernel/layout.js'
 import { Registration } from '../reactor/registration.js'
 import type { Runtime } from '../runtime/runtime.js'
@@ -145,7 +145,7 @@ export class Watch extends Registration {
   override lost(): void {
     this.fd = -1
     // That it was closed is known only now, from whoever has the number.
-    this.finish(new SystemError(EBADF, 'epoll_ctl'))
+    this.finish(new SystemError(EBADF, WATCH_CALL))
   }
 
   override deliver(bits: number): void {
@@ -186,7 +186,7 @@ export class Watch extends Registration {
     }
     if (result === EEXIST) return new FdInUseError(this.fd)
     if (result === EPERM) return new NotPollableError(this.fd)
-    return new SystemError(result, 'epoll_ctl')
+    return new SystemError(result, WATCH_CALL)
   }
 
   /** Whether the kernel would watch it. poll(2) cannot say: it takes any file for ready. */

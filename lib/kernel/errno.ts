@@ -52,6 +52,9 @@ export const ESRCH = -errno.ESRCH
 export const EALREADY = -errno.EALREADY
 export const ECANCELED = -errno.ECANCELED
 
+/** The `syscall` of an error with which the system refuses to watch an fd. */
+export const WATCH_CALL = process.platform === 'linux' ? 'epoll_ctl' : 'kevent'
+
 /** What a kernel returns for the error of this name; undefined if the system has none. */
 export function errnoOf(name: string): number | undefined {
   return Object.hasOwn(errno, name) ? -errno[name as keyof typeof errno] : undefined

@@ -2,9 +2,9 @@
 import { addressText, SystemError } from '../kernel/errno.js'
 import type { AnyAddress, SocketAddress, UnixAddress } from '../kernel/kernel.js'
 import { ambientScope } from '../task/ambient.js'
-import { delegate, enterScope } from '../task/enter-scope.js'
+import { enterScope } from '../task/enter-scope.js'
 import { dispose } from '../task/dispose.js'
-import { Cancelled, TaskCancelledError } from '../task/errors.js'
+import { TaskCancelledError } from '../task/errors.js'
 import { cancelOnAbort, checkSignal } from '../task/abort.js'
 import { op } from '../task/op.js'
 import type { Scope } from '../task/scope.js'
@@ -25,6 +25,7 @@ import {
 } from './eviction.js'
 import { listening, type Listener, type ListenFdOptions, type ListenOptions } from './listener.js'
 import { proxyReceiver, type ProxyProtocolOptions, type ReceiveProxy } from './proxy-protocol.js'
+import { Served, type Ending, type ServedBy } from './served.js'
 import type { UnixConnection } from './unix-connection.js'
 import { listeningUnix, type UnixListenOptions } from './unix-listener.js'
 import { isUnix } from './unix-path.js'
@@ -115,47 +116,29 @@ export interface ServerStatistics {
   readonly bytesWritten: number
 }
 
-/** A connection and its handler. */
-class Served {
-  readonly connection: Connection
-  /** What `perAddressLimit` counts by. */
-  readonly peer: string | undefined
-  task: Task<void> | null = null
-  eviction: Eviction | null = null
-  evicted: EvictionLimit | null = null
-  /** Neighbours in the server's list of what is open. */
-  previous: Served | null = null
-  next: Served | null = null
-
-  constructor(connection: Connection, peer: string | undefined) {
-    this.connection = connection
-    this.peer = peer
-  }
-}
-
-/** How a handler has ended. */
-type Ending = 'completed' | 'failed' | 'cancelled'
-
 /** A server that runs; `serve` starts one. */
-export class Server<A extends AnyAddress = SocketAddress> implements Host<Connection> {
+export class Server<A extends AnyAddress = SocketAddress> implements Host<Connection>, ServedBy {
   /** Where it listens; of several, the first. */
   readonly address: A
   /** Everywhere it listens, in the order of the options. */
   readonly addresses: readonly A[]
   private readonly listeners: readonly Listener[]
-  private readonly handler: Handler
+  /** @internal */
+  readonly handler: Handler
   private readonly limit: number
   private readonly perAddressLimit: number
   private readonly limits: EvictionLimits | null
-  private readonly closing: { linger: number } | undefined
-  private readonly receiveProxy: ReceiveProxy | null
-  private readonly onError: (error: unknown, connection: Connection) => void
-  /** What each connection's task runs, under the name of the user's handler. */
-  private readonly body: Body<[Served], void>
+  /** @internal */
+  readonly closing: { linger: number } | undefined
+  /** @internal */
+  readonly receiveProxy: ReceiveProxy | null
+  /** @internal */
+  readonly failed: (error: unknown, connection: Connection) => void
   /** Acceptors that wait until one more connection is allowed. */
   private waiting: Waiter[] = []
   private acceptors: Task<void>[] = []
-  private firstServed: Served | null = null
+  /** Invariant: a list through `older` of what is open. */
+  private newest: Served | null = null
   private open = 0
   /** How many are open from each address; empty without `perAddressLimit`. */
   private readonly peers = new Map<string, number>()
@@ -183,9 +166,7 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
     this.limits = evictionLimits(options.timeouts, options.minRate)
     this.closing = options.linger === undefined ? undefined : { linger: options.linger }
     this.receiveProxy = proxyReceiver(options.proxyProtocol)
-    this.onError = options.onError ?? printError
-    // Tasks are named after their body.
-    this.body = Object.defineProperty(this.handle.bind(this), 'name', { value: handler.name || 'connection' })
+    this.failed = options.onError ?? printError
     this.task = owner.spawn(this.run.bind(this), options.signal)
     const { address } = this as { address: AnyAddress }
     this.task.name = address.family === 'Unix' ? `serve ${addressText(address)}` : `serve :${address.port}`
@@ -200,7 +181,7 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
   statistics(): ServerStatistics {
     const { open, ended, evicted, refused, shortages } = this
     let { bytesRead, bytesWritten } = this
-    for (let served = this.firstServed; served !== null; served = served.next) {
+    for (let served = this.newest; served !== null; served = served.older) {
       bytesRead += served.connection.bytesRead
       bytesWritten += served.connection.bytesWritten
     }
@@ -267,10 +248,10 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
       }
       this.peers.set(peer, count + 1)
     }
-    const served = new Served(connection, peer)
+    const served = new Served(connection, peer, this)
     this.open++
     this.link(served)
-    served.task = (this.handlers as Scope).spawn(this.body, served)
+    served.task = (this.handlers as Scope).advance<void>(served, this.handler, 'connection')
     const { limits } = this
     if (limits === null) return
     const { timers } = connection.handle.runtime
@@ -327,34 +308,14 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
     this.acceptors = this.listeners.map((listener) => handlers.spawn(acceptFor, this, listener))
   }
 
-  private *handle(served: Served): Coroutine<void> {
-    const { connection } = served
-    let ending: Ending = 'failed'
-    try {
-      if (this.receiveProxy === null || (yield* this.receiveProxy(connection))) {
-        yield* delegate(served.task as Task, this.handler, connection)
-      }
-      yield* connection.close(this.closing)
-      ending = 'completed'
-    } catch (error) {
-      if (error instanceof Cancelled) {
-        ending = 'cancelled'
-        throw error
-      }
-      // What an evicted handler fails with is that its connection is gone.
-      if (served.evicted === null) this.onError(error, connection)
-    } finally {
-      this.release(served, ending)
-    }
-  }
-
   private evict(served: Served, limit: EvictionLimit): void {
     served.evicted = limit
     ;(served.task as Task).cancel(new ConnectionEvictedError(limit))
     served.connection.reset()
   }
 
-  private release(served: Served, ending: Ending): void {
+  /** @internal */
+  release(served: Served, ending: Ending): void {
     const { connection, peer } = served
     served.eviction?.stop()
     connection.abandon()
@@ -373,16 +334,16 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
   }
 
   private link(served: Served): void {
-    const next = this.firstServed
-    served.next = next
-    if (next !== null) next.previous = served
-    this.firstServed = served
+    const { newest } = this
+    served.older = newest
+    if (newest !== null) newest.newer = served
+    this.newest = served
   }
 
-  private unlink({ previous, next }: Served): void {
-    if (previous === null) this.firstServed = next
-    else previous.next = next
-    if (next !== null) next.previous = previous
+  private unlink({ newer, older }: Served): void {
+    if (newer === null) this.newest = older
+    else newer.older = older
+    if (older !== null) older.newer = newer
   }
 }
 

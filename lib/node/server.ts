@@ -4,7 +4,7 @@ import dns from 'node:dns'
 import { EventEmitter } from 'node:events'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
-import { check, EADDRINUSE, EINVAL, type SystemError } from '../kernel/errno.js'
+import { check, EADDRINUSE, EINVAL, WATCH_CALL, type SystemError } from '../kernel/errno.js'
 import type { AnyAddress, Kernel } from '../kernel/kernel.js'
 import { SocketOption } from '../kernel/layout.js'
 import { Handle } from '../io/handle.js'
@@ -373,7 +373,7 @@ function closingOnError<T>(kernel: Kernel, fd: number, body: () => T): T {
   try {
     return body()
   } catch (error) {
-    adopted = (error as SystemError).syscall === 'epoll_ctl'
+    adopted = (error as SystemError).syscall === WATCH_CALL
     if (!adopted) kernel.closeFd(fd)
     throw error
   }

@@ -7,7 +7,7 @@
 import { ambientTask } from './ambient.js'
 import { CoreactorError, type Failure } from './errors.js'
 import type { Scheduler } from './scheduler.js'
-import { AwaitTask, Task } from './task.js'
+import { AwaitTask, Task, type Steps } from './task.js'
 import { StartingTask, start, type StartBody } from './start.js'
 import type { Body, Op, Waiter } from './types.js'
 import { checkFunction } from './validate.js'
@@ -73,6 +73,12 @@ export class Scope {
     checkFunction('body', body)
     this.checkOpen()
     return Task.spawn(this.owning, body, args)
+  }
+
+  /** @internal The same for a body that somebody else advances: the task is called as `body` is, or else `name`. */
+  advance<T>(steps: Steps, body: Body<never[], T>, name: string): Task<T> {
+    this.checkOpen()
+    return Task.advance<T>(this.owning, steps, body, name)
   }
 
   /**

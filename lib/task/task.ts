@@ -97,7 +97,12 @@ export class Task<T = unknown> implements Op<T> {
   /** @internal A task that becomes ready now and begins later in the turn. */
   static spawn<A extends unknown[], T>(owner: Scope, body: Body<A, T>, args: A): Task<T> {
     const start = new Start(body as unknown as Body<unknown[], unknown>, args)
-    const task = new this<T>(owner, start, body.name)
+    return this.advance(owner, start, body as unknown as Body<never[], T>)
+  }
+
+  /** @internal The same for steps that are taken in place of `body`, which gives its name. */
+  static advance<T>(owner: Scope, steps: Start | Steps, body: Body<never[], T>, name = ''): Task<T> {
+    const task = new this<T>(owner, steps, body.name || name)
     if (stepWatch !== null) stepWatch.spawned(task, body)
     owner.scheduler.enqueue(task)
     return task
