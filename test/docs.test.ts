@@ -16,7 +16,7 @@ function docstringExamples(): string[] {
 }
 
 /** The documents whose examples are whole files. */
-const WITH_EXAMPLES = ['README.md', 'docs/testing.md']
+const WITH_EXAMPLES = ['README.md', 'docs/tour.md', 'docs/testing.md']
 
 function documentExamples(): string[] {
   return WITH_EXAMPLES.flatMap((name) => fencesOf(textOf(name))).flatMap(({ language, content }) => (language === 'ts' ? [content] : []))
