@@ -1,9 +1,15 @@
-/** The load where there is no C compiler: as bench/peers/load.c, over node:net, and slower. `load.mjs MODE PORT CONNECTIONS MESSAGES` */
+/**
+ * The load where there is no C compiler: as bench/peers/load.c, over node:net, and slower. And the load of TLS, where a message
+ * is a MiB. `load.mjs MODE PORT CONNECTIONS MESSAGES`
+ */
 import { createConnection } from 'node:net'
 import { once } from 'node:events'
+import { connect as connectSecurely } from 'node:tls'
 
 const SIZE = 64
 const DEPTH = 16
+const MIB = 2 ** 20
+const BLOCK = 64 * 1024
 
 const [, , mode, port, connections, messages] = process.argv
 const wanted = Number(messages)
@@ -86,8 +92,32 @@ async function sendFirst() {
   }
 }
 
+/** One connection's share of the MiB, down or up; who sends is told when it has all been taken. */
+async function transfer() {
+  const share = wanted / Number(connections)
+  const socket = connectSecurely({ port: Number(port), host: '127.0.0.1', rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  const request = Buffer.from('d....')
+  request[0] = mode === 'tls-up' ? 0x75 : 0x64
+  request.writeUInt32BE(share, 1)
+  socket.write(request)
+  const answered = new Promise((resolve, reject) => {
+    let got = 0
+    socket.on('data', (chunk) => (got += chunk.length)).on('end', () => resolve(got)).on('error', reject)
+  })
+  if (mode === 'tls-up') {
+    const block = Buffer.alloc(BLOCK)
+    for (let sent = 0; sent < share * MIB; sent += BLOCK) if (!socket.write(block)) await once(socket, 'drain')
+  }
+  const expected = mode === 'tls-up' ? 'taken'.length : share * MIB
+  const got = await answered
+  if (got !== expected) throw new Error(`${got} bytes came, not ${expected}`)
+  done += share
+  socket.destroy()
+}
+
 const before = performance.now()
-const doing = { connect: churn, first: sendFirst, http: request }[mode] ?? converse
+const doing = { connect: churn, first: sendFirst, http: request, 'tls-down': transfer, 'tls-up': transfer }[mode] ?? converse
 await Promise.all(Array.from({ length: mode === 'connect' ? 1 : Number(connections) }, doing))
 const { user, system } = process.cpuUsage()
 console.log(JSON.stringify({ messages: done, seconds: (performance.now() - before) / 1000, cpu: (user + system) / 1e6 }))

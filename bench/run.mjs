@@ -2,7 +2,7 @@
  * `npm run bench`: one table of ratios, all measured in this run.
  *
  *   --quick        short rounds, for CI
- *   --only NAMES   some of echo, ping, accept, first, udp, dgram, http, net, net-accept, idle, tasks, time, with commas
+ *   --only NAMES   some of echo, ping, accept, first, udp, dgram, http, tls-down, tls-up, net, net-accept, idle, tasks, time, with commas
  *   --json FILE    the figures as JSON, too
  */
 import { spawnSync } from 'node:child_process'
@@ -80,6 +80,28 @@ const SERVER_ROWS = [
     competitors: { 'coreactor/net': 'coreactor-net-http.mjs', toNode: 'coreactor-to-node-http.mjs', 'node:net': 'node-http.mjs' }
   },
   {
+    name: 'tls-down',
+    title: 'TLS 1.3 through node:tls, sent by 4 connections: CPU per MiB',
+    mode: 'tls-down',
+    connections: 4,
+    /** MiB. */
+    messages: quick ? 128 : 512,
+    loadOfNode: true,
+    needsOpenssl: true,
+    competitors: { 'coreactor/net': 'coreactor-net-tls.mjs', toNode: 'coreactor-to-node-tls.mjs', 'node:net': 'node-tls.mjs' }
+  },
+  {
+    name: 'tls-up',
+    title: 'TLS 1.3 through node:tls, received by 4 connections: CPU per MiB',
+    mode: 'tls-up',
+    connections: 4,
+    /** MiB. */
+    messages: quick ? 128 : 512,
+    loadOfNode: true,
+    needsOpenssl: true,
+    competitors: { 'coreactor/net': 'coreactor-net-tls.mjs', toNode: 'coreactor-to-node-tls.mjs', 'node:net': 'node-tls.mjs' }
+  },
+  {
     name: 'net',
     title: 'TCP echo with sockets in the shape of net.Socket, 50 connections, 64 bytes: CPU per message',
     mode: 'echo',
@@ -106,17 +128,23 @@ const SERVER_ROWS = [
   }
 ]
 
+function canBeMeasured({ name, needsC, needsOpenssl }) {
+  return wanted(name) && (peers !== null || needsC !== true) && (openssl || needsOpenssl !== true)
+}
+
 const only = options.only?.split(',')
 const wanted = (name) => only === undefined || only.includes(name)
 const peers = buildPeers(root)
+const openssl = spawnSync('openssl', ['version']).status === 0
 const pinned = spawnSync('taskset', ['-c', '0', 'true']).status === 0 && cpus().length > 1
 
 console.log(`coreactor bench: node ${process.version}, ${process.platform}-${process.arch}, ${cpus().length} cores`)
 console.log(pinned ? 'servers pinned to core 0, load to core 1' : 'not pinned: no taskset, or one core only')
+if (!openssl) console.log('no openssl: no certificate, and no TLS rows')
 if (peers === null) console.log('no C compiler: no C rows, and a slower load written in JavaScript; ratios are indicative only')
 
 const results = []
-for (const row of SERVER_ROWS.filter(({ name, needsC }) => wanted(name) && (peers !== null || needsC !== true))) {
+for (const row of SERVER_ROWS.filter(canBeMeasured)) {
   results.push(await measureServers(row, { root, peers, pinned, rounds: quick ? 2 : 5 }))
   printTable(results.at(-1))
 }

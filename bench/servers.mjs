@@ -37,7 +37,7 @@ class Server {
 
 async function load(root, peers, pinned, row, port, messages) {
   const args = [row.mode, String(port), String(row.connections), String(messages)]
-  const own = peers === null ? [process.execPath, fileURLToPath(new URL('bench/load.mjs', root))] : [peers.load]
+  const own = peers === null || row.loadOfNode === true ? [process.execPath, fileURLToPath(new URL('bench/load.mjs', root))] : [peers.load]
   const [file, ...rest] = pinned ? ['taskset', '-c', LOAD_CORE, ...own, ...args] : [...own, ...args]
   const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''

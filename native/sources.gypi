@@ -91,6 +91,7 @@
       'node/unix_bindings.cc',
       'node/transfer_bindings.cc',
       'node/step_watchdog_binding.cc',
+      'node/memory_bindings.cc',
       'node/native_job_bindings.cc',
     ],
     'node_macos_sources': [

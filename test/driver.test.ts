@@ -606,6 +606,17 @@ it('entropy draws 32 bits, different ones each time', () => {
   for (const value of drawn) expect(value === value >>> 0).toBe(true)
 })
 
+it('memory is freed at once if it is a whole, and left alone if it is a part, shared, or none', () => {
+  const [whole, larger, shared] = [new Uint8Array(10), new Uint8Array(10), new Uint8Array(new SharedArrayBuffer(10))]
+  const view = new Uint8Array(whole.buffer)
+  expect(addon.freeMemory(whole)).toBe(0)
+  expect([whole.length, view.length]).toEqual([0, 0])
+  for (const refused of [larger.subarray(1), larger.subarray(0, 9), shared, {}, undefined]) {
+    expect(addon.freeMemory(refused as Uint8Array)).toBe(-constants.errno.EINVAL)
+  }
+  expect([larger.length, shared.length]).toEqual([10, 10])
+})
+
 it('a connection knows the addresses of its ends', () => {
   const { near, far, listener } = brief(loopback())
   expect(addon.localAddress(listener)).toMatchObject({ family: 'IPv4', address: '127.0.0.1' })

@@ -22,6 +22,8 @@ export class ReadSlab {
   private static readonly slabs = new WeakMap<Runtime, ReadSlab>()
   private buffer = Buffer.allocUnsafeSlow(SLAB_SIZE)
   private tenant: Tenant | null = null
+  /** Somebody outside looks at the first bytes of `buffer`. */
+  private lent = false
 
   static of(runtime: Runtime): ReadSlab {
     let slab = ReadSlab.slabs.get(runtime)
@@ -31,6 +33,8 @@ export class ReadSlab {
 
   /** The whole buffer, for `tenant` until it leaves or has to move out; with null for the next system call only. */
   enter(tenant: Tenant | null): Buffer {
+    // Before the borrower has given it back: then it is his for good.
+    if (this.lent) this.giveAway()
     const previous = this.tenant
     if (previous !== tenant) {
       this.tenant = tenant
@@ -47,12 +51,29 @@ export class ReadSlab {
   take(length: number): Buffer {
     const { buffer } = this
     if (length >= SLAB_SIZE / 2) {
-      this.buffer = Buffer.allocUnsafeSlow(SLAB_SIZE)
+      this.giveAway()
       return buffer.subarray(0, length)
     }
     // Copied, so that a few bytes that somebody keeps do not keep 64 KiB.
     const own = allocUnsafe(length)
     buffer.copy(own, 0, 0, length)
     return own
+  }
+
+  /** The first `length` bytes themselves, until `giveBack`. Only while there is no tenant. */
+  lend(length: number): Buffer {
+    this.lent = true
+    return this.buffer.subarray(0, length)
+  }
+
+  /** What was lent is not looked at any more; or is `kept`, and its borrower's own. */
+  giveBack(kept: boolean): void {
+    if (this.lent && kept) this.giveAway()
+    this.lent = false
+  }
+
+  private giveAway(): void {
+    this.buffer = Buffer.allocUnsafeSlow(SLAB_SIZE)
+    this.lent = false
   }
 }

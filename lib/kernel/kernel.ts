@@ -237,6 +237,14 @@ export interface Kernel {
   /** A random unsigned 32-bit integer. */
   entropy(): number
 
+  // Memory -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Frees the memory below `bytes` at once, which the garbage collector would do some time; every view of it has no bytes then.
+   * -EINVAL, and nothing has happened, if it is a part of a larger one or cannot be detached.
+   */
+  freeMemory(bytes: Uint8Array): number
+
   // Sockets: all non-blocking and close-on-exec ------------------------------------------------------------------
 
   /** A new socket's fd; a stream of the family's usual protocol unless it is said. */

@@ -52,6 +52,7 @@ interface Addon {
   readonly StepWatchdog: new (ms: number, opening: string) => NativeStepWatchdog
   now(): number
   entropy(): number
+  freeMemory: Kernel['freeMemory']
   socket(family: SocketFamily, type?: SocketType, protocol?: number): number
   bind(fd: number, address: string | Uint8Array, port?: number): number
   listen(fd: number, backlog: number): number
@@ -227,6 +228,7 @@ export function nativeKernel(): Kernel {
     hasEnded: addon.hasEnded,
     now: addon.now,
     entropy: addon.entropy,
+    freeMemory: addon.freeMemory,
     socket: addon.socket,
     bind: (fd, address) => withAddress(addon.bind, fd, address),
     listen: addon.listen,

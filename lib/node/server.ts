@@ -16,7 +16,7 @@ import { invalidType, invalidValue } from '../task/validate.js'
 import { Acceptor } from './acceptor.js'
 import { isPath, normalized, toNumber, type Callback0 } from './arguments.js'
 import { alreadyListening, checkPort, notRunning, systemError } from './errors.js'
-import { checkedBlockList, infoOf, Socket, type AddressInfo, type Counting, type InternalOptions } from './socket.js'
+import { checkedBlockList, checkedFlag, infoOf, Socket, type AddressInfo, type Counting, type InternalOptions } from './socket.js'
 
 export interface ServerOptions {
   allowHalfOpen?: boolean | undefined
@@ -26,6 +26,8 @@ export interface ServerOptions {
   /** Milliseconds. */
   keepAliveInitialDelay?: number | undefined
   highWaterMark?: number | undefined
+  /** The connections are for `tls` to wrap, or for `http2` without TLS: see `SocketOptions`. False by default. */
+  wrapped?: boolean | undefined
   /** Addresses from which connections are not taken. */
   blockList?: BlockList | undefined
 }
@@ -70,6 +72,8 @@ export class Server extends EventEmitter implements Counting {
   /** Seconds, as Node has it. */
   keepAliveInitialDelay!: number
   highWaterMark!: number
+  /** @internal */
+  _wrapped!: boolean
   maxConnections?: number
   dropMaxConnection?: boolean
   blockList?: BlockList
@@ -198,6 +202,7 @@ export class Server extends EventEmitter implements Counting {
       pauseOnCreate: this.pauseOnConnect,
       readable: true,
       writable: true,
+      wrapped: this._wrapped,
       readableHighWaterMark: this.highWaterMark,
       writableHighWaterMark: this.highWaterMark
     } as InternalOptions)
@@ -233,6 +238,7 @@ export function prepareServer(server: Server, options?: ServerOptions | Connecti
   server.keepAliveInitialDelay = ~~((atLeastZero('keepAliveInitialDelay', given.keepAliveInitialDelay) ?? 0) / 1000)
   const mark = checkedNumber('highWaterMark', given.highWaterMark)
   server.highWaterMark = mark === undefined || mark < 0 ? getDefaultHighWaterMark(false) : mark
+  server._wrapped = checkedFlag('wrapped', given.wrapped)
   const blockList = checkedBlockList(given.blockList)
   if (blockList !== null) server.blockList = blockList
 }

@@ -42,6 +42,13 @@ export interface SocketOptions {
   readableHighWaterMark?: number | undefined
   writableHighWaterMark?: number | undefined
   blockList?: BlockList | undefined
+  /**
+   * The socket is for `tls` to wrap, or for `http2` without TLS, from its first byte on, and for nobody else: what it emits
+   * is valid during the event 'data' only, and a buffer that is written to it is freed when the kernel has taken it, so that
+   * it is of no bytes then. That spares the garbage collector two buffers for each record, and in bulk half of the CPU time.
+   * False by default, and not known to `node:net`.
+   */
+  wrapped?: boolean | undefined
 }
 
 /** What the library itself passes on. */
@@ -91,6 +98,8 @@ export class Socket extends Duplex {
   _referenced!: boolean
   /** @internal */
   _target!: ReadTarget | null
+  /** @internal */
+  _wrapped!: boolean
   /** @internal What the wire had left, and had sent, when the idle timer looked last. */
   _progress!: number
   /** @internal Of a socket that was closed. */
@@ -399,6 +408,7 @@ export class Socket extends Duplex {
       closed: () => this.destroy()
     })
     this._wire.target = this._target
+    this._wire.lends = this._wrapped
     if (!this._referenced) this._wire.reference(false)
   }
 
@@ -415,9 +425,11 @@ export class Socket extends Duplex {
     if (!this.isPaused()) this.read(0)
   }
 
-  private _received(chunk: Buffer): void {
+  /** Whether somebody has still to read it. */
+  private _received(chunk: Buffer): boolean {
     if (this._idle !== null) this._idle.refresh()
     if (!this.push(chunk)) this._wire?.stopReading()
+    return this.readableLength > 0
   }
 
   private _ended(): void {
@@ -466,6 +478,7 @@ export function prepare(socket: Socket, options: InternalOptions): void {
   socket._keepAliveDelay = ~~(Math.max(0, options.keepAliveInitialDelay ?? 0) / 1000)
   socket._referenced = true
   socket._target = targetOf(options.onread)
+  socket._wrapped = checkedFlag('wrapped', options.wrapped)
   socket._progress = -1
   socket._bytes = { read: 0, written: 0 }
   socket._given = false
@@ -506,6 +519,11 @@ function watchSignal(socket: Socket, signal: AbortSignal): void {
     signal.addEventListener('abort', aborted)
     socket.once('close', () => signal.removeEventListener('abort', aborted))
   }
+}
+
+export function checkedFlag(name: string, value: unknown): boolean {
+  if (value !== undefined && typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value)
+  return value === true
 }
 
 export function checkedBlockList(list: unknown): BlockList | null {

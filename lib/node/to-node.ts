@@ -10,6 +10,8 @@ export interface ToNodeOptions {
   allowHalfOpen?: boolean | undefined
   /** Bytes that are kept in each direction before the other side is held up; what Node's streams have by default. */
   highWaterMark?: number | undefined
+  /** For `tls` to wrap, or for `http2` without TLS: see `SocketOptions` of `coreactor/net`. False by default. */
+  wrapped?: boolean | undefined
   /** Destroys the socket when it is aborted. */
   signal?: AbortSignal | undefined
 }

@@ -16,8 +16,8 @@ import { keptContext } from './context.js'
 
 /** Who is told what happens. Each is called in a turn, in the async context in which the wire was made. */
 export interface WireUser {
-  /** `chunk` is the user's own. */
-  received(chunk: Buffer): void
+  /** `chunk` is the user's own; of a wire that lends, only if this says that it has been kept. */
+  received(chunk: Buffer): boolean
   /** The peer has finished. Nothing will be received any more. */
   ended(): void
   failed(error: Error): void
@@ -47,6 +47,13 @@ export class Wire implements Callback {
   private readonly user: WireUser
   /** Null while nobody in this thread uses async contexts. */
   private readonly context: AsyncResource | null
+  /**
+   * Who reads copies what he gets while he gets it, and who writes makes a buffer for each write and forgets it: so that the
+   * same few buffers are used again and again, where otherwise the garbage collector would find them long after.
+   */
+  lends = false
+  /** What is freed when all has been taken. */
+  private lent: Uint8Array[] = []
   /** Where to receive into; null for a buffer of the library's. */
   target: ReadTarget | null = null
   private output: WriteBuffer | null = null
@@ -119,6 +126,7 @@ export class Wire implements Callback {
         output.flush()
       }
     }
+    if (this.lends && typeof data !== 'string') this.lent.push(data)
     this.wrote(output, done)
   }
 
@@ -136,6 +144,7 @@ export class Wire implements Callback {
         output.flush()
       }
     }
+    if (this.lends) for (const { chunk } of chunks) if (typeof chunk !== 'string') this.lent.push(chunk)
     this.wrote(output, done)
   }
 
@@ -144,7 +153,10 @@ export class Wire implements Callback {
       output.errorSeen = true
       return done(output.error)
     }
-    if (output.bytes === 0) return done()
+    if (output.bytes === 0) {
+      this.free()
+      return done()
+    }
     this.pending = done
     output.await(this)
     this.update()
@@ -214,7 +226,16 @@ export class Wire implements Callback {
     output.leave(this)
     output.errorSeen = true
     this.update()
+    if (output.error === null) this.free()
     done(output.error)
+  }
+
+  /** The kernel has a copy. Parts of something larger are left alone. */
+  private free(): void {
+    if (this.lent.length === 0) return
+    const { kernel } = this.stream.handle
+    for (const chunk of this.lent) kernel.freeMemory(chunk)
+    this.lent = []
   }
 
   private read(): void {
@@ -237,7 +258,10 @@ export class Wire implements Callback {
       // It may throw: what is there then is read in the next turn.
       const more = (handle.readiness & READABLE) !== 0 || stream.bufferedInput > 0
       if (more) this.wake()
-      if (typeof chunk !== 'number') user.received(chunk)
+      if (typeof chunk !== 'number') {
+        const kept = user.received(chunk)
+        if (this.lends) this.slab.giveBack(kept)
+      }
       if (!more) return
     }
   }
@@ -250,7 +274,8 @@ export class Wire implements Callback {
     if (input !== null && input.length > 0) return input.take(Math.min(input.length, SLAB_SIZE))
     if ((stream.handle.readiness & READABLE) === 0 && stream.readError === null) return WOULD_BLOCK
     const received = receive(stream, slab.enter(null), 0, SLAB_SIZE)
-    return received > 0 ? slab.take(received) : received
+    if (received <= 0) return received
+    return this.lends ? slab.lend(received) : slab.take(received)
   }
 
   private takeInto(target: ReadTarget): number {

@@ -71,6 +71,7 @@ type Untouched =
   | 'claimJob'
   | 'now'
   | 'entropy'
+  | 'freeMemory'
   | 'encodeAddress'
   | 'decodeAddress'
 
@@ -85,6 +86,7 @@ const UNTOUCHED: ReadonlySet<string> = new Set<Untouched>([
   'takeResult',
   'now',
   'entropy',
+  'freeMemory',
   'encodeAddress',
   'decodeAddress'
 ])

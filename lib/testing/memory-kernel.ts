@@ -245,6 +245,11 @@ export class MemoryKernel implements Kernel {
     this.schedule()
   }
 
+  /** What was sent may still be on its way. */
+  freeMemory(): number {
+    return EINVAL
+  }
+
   entropy(): number {
     return this.random()
   }

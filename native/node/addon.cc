@@ -14,6 +14,7 @@
 #include "driver_binding.h"
 #include "inherited_fd_bindings.h"
 #include "job_bindings.h"
+#include "memory_bindings.h"
 #include "native_job_bindings.h"
 #include "option_bindings.h"
 #include "process_bindings.h"
@@ -159,6 +160,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   DefineDescriptorFunctions(env, exports);
   DefineUnixFunctions(env, exports);
   DefineOptionFunctions(env, exports);
+  DefineMemoryFunctions(env, exports);
   DefineTransferFunctions(env, exports);
   DefineInheritedFdFunctions(env, exports);
   DefineDatagramFunctions(env, exports);

@@ -1,13 +1,15 @@
 /** Servers of `node:http`, `https`, `http2` and `tls` over coreactor: they are fed with sockets of ours. */
 import { once, type EventEmitter } from 'node:events'
 import { Agent, type ClientRequestArgs } from 'node:http'
+import { Server as TlsServer } from 'node:tls'
 import { until, type Coroutine, type Scope } from 'coreactor'
 import { connect, createServer, type NetConnectOptions, type Server, type Socket } from 'coreactor/net'
 
 /** Listens for `app`, which takes sockets by its event 'connection'. It knows whether they may be half open: http's may. */
 export function* listenFor(app: EventEmitter & { allowHalfOpen?: boolean }): Coroutine<Server> {
   const { allowHalfOpen } = app
-  const server = createServer({ noDelay: true, allowHalfOpen }, (socket) => app.emit('connection', socket))
+  const wrapped = app instanceof TlsServer
+  const server = createServer({ noDelay: true, allowHalfOpen, wrapped }, (socket) => app.emit('connection', socket))
   server.listen(0, '127.0.0.1')
   yield* until(once(server, 'listening'))
   return server

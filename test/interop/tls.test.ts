@@ -48,7 +48,7 @@ it.each(['TLSv1.2', 'TLSv1.3'] as const)('%s: echoes much data, with both sides 
   await limited(function* () {
     const secure = tls.createServer(certificate, (socket) => socket.pipe(socket))
     const server = yield* listenFor(secure)
-    const socket = connect((server.address() as AddressInfo).port)
+    const socket = connect({ port: (server.address() as AddressInfo).port, wrapped: true })
     const client = yield* secured(socket, { minVersion: version, maxVersion: version })
     expect(client.getProtocol()).toBe(version)
     expect(client.authorized).toBe(true)
