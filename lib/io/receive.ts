@@ -65,7 +65,7 @@ export function concluded(stream: StreamState, received: number): number {
     if (error !== null) throw error
     return 0
   }
-  stream.readError = new SystemError(received, 'read', stream.where)
+  stream.readError ??= new SystemError(received, 'read', stream.where)
   throw stream.readError
 }
 

@@ -3,7 +3,7 @@
  * "readable", room for more is "writable", and there is no fd.
  */
 import type { Duplex } from 'node:stream'
-import { EAGAIN, EINVAL, EPIPE } from '../kernel/errno.js'
+import { EAGAIN, ECONNRESET, EINVAL, EPIPE } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/kernel.js'
 import { READABLE, READ_CLOSED, SocketOption, WRITABLE, WRITE_CLOSED } from '../kernel/layout.js'
 import { Handle, type Transfer } from '../io/handle.js'
@@ -17,29 +17,48 @@ const NO_FD = 0x7fff_ffff
 /** How long a duplex may take to send what it has been given, as long as a close drains a socket. */
 const FINISH_MS = 2000
 
+/** Who is told what the duplex has failed with, when the error's turn has come. Each may be told more than once. */
+export interface DuplexUser {
+  /** Everything that came before has been read. */
+  readingFailed(error: Error): void
+  writingFailed(error: Error): void
+}
+
 /** Moves bytes between the duplex and the stream, in no more steps than are there. */
 class DuplexTransfer implements Transfer {
   readonly copies = true
   /** The peer has finished, and everything has been read. */
   ended = false
+  /** What has ended both directions, if it was not the peer's end and ours. */
+  error: Error | null = null
   /** Writes of which the duplex has not said yet that it is done with them. */
   unsettled = 0
   readonly settled = new Event()
   private readonly duplex: Duplex
+  private readonly user: DuplexUser
 
-  constructor(duplex: Duplex) {
+  constructor(duplex: Duplex, user: DuplexUser) {
     this.duplex = duplex
+    this.user = user
   }
 
   receive(_fd: number, into: Uint8Array, offset: number, length: number): number {
     const { duplex } = this
-    const there = duplex.readableLength
-    const chunk = duplex.read(there > 0 ? Math.min(there, length) : undefined) as Uint8Array | null
-    if (chunk === null) return this.ended ? 0 : EAGAIN
-    into.set(chunk, offset)
-    // A read of exactly what is there does not find the end behind it.
-    if (duplex.readableLength === 0) duplex.read(0)
-    return chunk.length
+    let taken = 0
+    // Until nothing is left, or there is no room: 'readable' is emitted only to who has read everything, and more may have
+    // come in the course of a read. Asking for nothing makes the duplex look for more, and finds the end.
+    while (taken < length) {
+      if (duplex.readableLength === 0) duplex.read(0)
+      const there = duplex.readableLength
+      const chunk = there === 0 ? null : (duplex.read(Math.min(there, length - taken)) as Uint8Array | null)
+      if (chunk === null) break
+      into.set(chunk, offset + taken)
+      taken += chunk.length
+    }
+    if (taken > 0 || this.ended) return taken
+    if (this.error === null) return EAGAIN
+    this.user.readingFailed(this.error)
+    return ECONNRESET
   }
 
   send(_fd: number, from: Uint8Array, offset: number, length: number): number {
@@ -53,7 +72,8 @@ class DuplexTransfer implements Transfer {
   /** Takes a copy of as much as the duplex has room for: then it says when it has more. */
   private write(chunks: readonly Uint8Array[], skip: number): number {
     const { duplex } = this
-    if (duplex.destroyed || duplex.writableEnded) return EPIPE
+    if (this.error !== null) this.user.writingFailed(this.error)
+    if (this.error !== null || duplex.destroyed || duplex.writableEnded) return EPIPE
     if (duplex.writableNeedDrain) return EAGAIN
     const room = Math.max(duplex.writableHighWaterMark, 1) - duplex.writableLength
     if (room <= 0) return EAGAIN
@@ -88,16 +108,15 @@ export class DuplexHandle extends Handle implements Deadline {
   private hard = false
   private readonly duplex: Duplex
   private readonly moves: DuplexTransfer
-  private readonly failed: (error: Error) => void
+  private readonly user: DuplexUser
   private readonly listeners: readonly (readonly [event: string, listener: (...args: any[]) => void])[]
 
-  /** `failed` is told of the first error, also of an end that came too early. */
-  constructor(runtime: Runtime, duplex: Duplex, failed: (error: Error) => void) {
-    const moves = new DuplexTransfer(duplex)
+  constructor(runtime: Runtime, duplex: Duplex, user: DuplexUser) {
+    const moves = new DuplexTransfer(duplex, user)
     super(runtime, NO_FD, moves)
     this.duplex = duplex
     this.moves = moves
-    this.failed = failed
+    this.user = user
     this.kernel = kernelOver(runtime.kernel, duplex, () => (this.hard = true))
     this.readiness = READABLE | WRITABLE
     this.listeners = [
@@ -125,7 +144,8 @@ export class DuplexHandle extends Handle implements Deadline {
     this.writer = null
     reader?.wake()
     writer?.wake()
-    if (this.hard || duplex.destroyed || duplex.writableFinished) {
+    if (this.hard) return destroyWithReset(duplex)
+    if (duplex.destroyed || duplex.writableFinished) {
       duplex.destroy()
       return
     }
@@ -156,8 +176,11 @@ export class DuplexHandle extends Handle implements Deadline {
   }
 
   private fail(error: Error): void {
-    if (this.fd >= 0) this.failed(error)
-    this.moves.settled.set()
+    const { moves } = this
+    moves.error ??= error
+    // What was handed to the duplex has not gone. Otherwise the next write finds out, or the next read.
+    if (moves.unsettled > 0) this.user.writingFailed(moves.error)
+    moves.settled.set()
     this.deliver(READABLE | READ_CLOSED | WRITABLE | WRITE_CLOSED)
   }
 
@@ -171,6 +194,23 @@ export class DuplexHandle extends Handle implements Deadline {
     this.runtime.timers.stop(this)
     // The listener of errors stays: one that comes late is nobody's.
     for (const [event, listener] of this.listeners) if (event !== 'error') duplex.off(event, listener)
+  }
+}
+
+/** Tells the peer, if the duplex is a socket that can. */
+function destroyWithReset(duplex: Duplex & { connecting?: boolean; resetAndDestroy?(): void }): void {
+  // libuv refuses to reset what is sending its end, and Node loses the socket then.
+  const ending = duplex.writableEnded && !duplex.writableFinished
+  if (typeof duplex.resetAndDestroy !== 'function' || duplex.connecting === true || ending) {
+    duplex.destroy()
+    return
+  }
+  try {
+    duplex.resetAndDestroy()
+  } catch (error) {
+    // A Unix socket, or one of TLS, which have no reset.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_INVALID_HANDLE_TYPE') throw error
+    duplex.destroy()
   }
 }
 

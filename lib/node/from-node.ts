@@ -17,9 +17,9 @@ export class DuplexStream extends Stream {
   /** @internal Use `fromNode`. */
   constructor(duplex: Duplex) {
     super(
-      new DuplexHandle(currentRuntime(), duplex, (error) => {
-        this.readError ??= error as SystemError
-        this.output.fail(error)
+      new DuplexHandle(currentRuntime(), duplex, {
+        readingFailed: (error) => (this.readError ??= error as SystemError),
+        writingFailed: (error) => this.output.fail(error)
       })
     )
     this.duplex = duplex
@@ -45,7 +45,7 @@ export class DuplexStream extends Stream {
  * Any Duplex of Node's, such as a `TLSSocket`, as a stream for coroutines: `read`, `readLine`, `write`, `closeWrite`,
  * `pipeTo` and the rest of what a `Connection` does with bytes. It takes from the Duplex only what is asked for, so that
  * back-pressure reaches the other side; an error of it is thrown by whoever reads or writes next. Closing ends it, and
- * destroys it when it has finished writing, or after two seconds; `reset` destroys it at once.
+ * destroys it when it has finished writing, or after two seconds; `reset` destroys it at once, a TCP socket with a reset.
  *
  * Errors: `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for one of objects or of text.
  *

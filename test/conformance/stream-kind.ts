@@ -43,6 +43,10 @@ export interface StreamKind {
   readonly halfClose: boolean
   /** Whether `reset` tells the peer so, with ECONNRESET. */
   readonly reset: boolean
+  /** Whether a reset that comes behind bytes that nobody has read is taken for an end, as libuv does. */
+  readonly resetHidden?: boolean
+  /** Whether errors are those of somebody else's stream, and no `SystemError`s. */
+  readonly foreignErrors?: boolean
   /** More bytes than the kind takes while nobody reads. 8 MiB by default. */
   readonly big?: number
   /** Whether a call may do less than it could, so that what one call does says nothing. */

@@ -1,5 +1,8 @@
 /** The kinds of stream there are, each checked against what every stream promises. */
-import { pipe, run, socketPair, type Coroutine } from 'coreactor'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { duplexPair } from 'node:stream'
+import { fromNode, pipe, run, socketPair, until, type Coroutine } from 'coreactor'
 import { MemoryKernel, memoryPair, type FaultyOperation, type Faults } from 'coreactor/testing'
 import type { Stream } from '../../lib/io/stream.js'
 import { pair } from '../support.js'
@@ -92,4 +95,47 @@ checkStream('TCP in memory, reluctantly', {
   halfClose: true,
   reset: true,
   reluctant: true
+})
+
+checkStream('fromNode over sockets', {
+  run: (main) => run(main),
+  *pair() {
+    const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+    yield* until(once(server, 'listening'))
+    const accepted = once(server, 'connection') as Promise<[Socket]>
+    const client = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
+    yield* until(once(client, 'connect'))
+    const [peer] = yield* until(accepted)
+    server.close()
+    return [fromNode(client), fromNode(peer)]
+  },
+  twoWay: true,
+  halfClose: true,
+  reset: true,
+  resetHidden: true,
+  foreignErrors: true
+})
+
+// A write is done when the other has asked for more, so that nothing is between the two but their own buffers.
+checkStream('fromNode over a pair of Duplexes', {
+  run: (main) => run(main),
+  *pair(): Coroutine<[End, End]> {
+    const [first, second] = duplexPair()
+    // The pair does not tell one that the other is gone.
+    for (const [gone, left] of [
+      [first, second],
+      [second, first]
+    ] as const) {
+      const lost = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
+      gone.once('close', () => {
+        if (!gone.writableFinished) left.destroy(lost)
+      })
+    }
+    return [fromNode(first), fromNode(second)]
+  },
+  twoWay: true,
+  halfClose: true,
+  reset: true,
+  foreignErrors: true,
+  big: 400_000
 })
