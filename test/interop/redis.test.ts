@@ -187,6 +187,31 @@ describe('node-redis', () => {
     })
   })
 
+  it('a connection that the server kills fails its command, and a new client goes on', async () => {
+    await withClient(function* (client) {
+      const id = yield* until(client.sendCommand(['CLIENT', 'ID']))
+      const waiting = client.blPop('queue', 0)
+      const other = open()
+      yield* until(withOurNet(() => other.connect()))
+      try {
+        yield* until(other.sendCommand(['CLIENT', 'KILL', 'ID', String(id)]))
+        expect(yield* caught(() => until(waiting))).toBeInstanceOf(Error)
+        expect(yield* until(other.ping())).toBe('PONG')
+      } finally {
+        other.destroy()
+      }
+    })
+  })
+
+  it('nobody there is an error of connect', async () => {
+    const port = await freePort()
+    await run(function* () {
+      const client = createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: false } })
+      client.on('error', () => {})
+      expect(yield* caught(() => until(withOurNet(() => client.connect())))).toMatchObject({ code: 'ECONNREFUSED', syscall: 'connect', port })
+    })
+  })
+
   it('subscriptions arrive in a channel', async () => {
     await withClient(function* (client) {
       const subscriber = open()
