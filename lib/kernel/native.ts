@@ -27,13 +27,6 @@ interface Driver {
   requestTurn(): void
   ref(): void
   unref(): void
-  submit(kind: number, slot: number, generation: number, ...args: JobArgument[]): number
-  submitNative(job: object, slot: number, generation: number): number
-  cancelJob(id: number, abandon: boolean): number
-  takeResult: Kernel['takeResult']
-  configureJobs(files: number, lookups: number, waits: number, idle: number, queue: number): number
-  countJobs: Kernel['countJobs']
-  listJobs: Kernel['listJobs']
   close(): void
 }
 
@@ -49,6 +42,13 @@ interface Addon {
   readonly Driver: new (turn: Turn) => Driver
   add(driver: DriverHandle, fd: number, interest: number, mode: number, slot: number, generation: number): number
   remove(driver: DriverHandle, fd: number): number
+  submit(driver: DriverHandle, kind: number, slot: number, generation: number, ...args: JobArgument[]): number
+  submitNative(driver: DriverHandle, job: object, slot: number, generation: number): number
+  cancelJob(driver: DriverHandle, id: number, abandon: boolean): number
+  takeResult(driver: DriverHandle, ...args: Parameters<Kernel['takeResult']>): unknown
+  configureJobs(driver: DriverHandle, files: number, lookups: number, waits: number, idle: number, queue: number): number
+  countJobs(driver: DriverHandle, ...args: Parameters<Kernel['countJobs']>): number
+  listJobs(driver: DriverHandle): ReturnType<Kernel['listJobs']>
   readonly StepWatchdog: new (ms: number, opening: string) => NativeStepWatchdog
   now(): number
   entropy(): number
@@ -115,19 +115,19 @@ function addonOf(): Addon {
   return addon
 }
 
-function submit(driver: Driver, job: Job, slot: number, generation: number): number {
-  const put = (kind: number, ...args: JobArgument[]): number => driver.submit(kind, slot, generation, ...args)
+function submit(addon: Addon, driver: DriverHandle, job: Job, slot: number, generation: number): number {
+  const put = (kind: number, ...args: JobArgument[]): number => addon.submit(driver, kind, slot, generation, ...args)
   switch (job.kind) {
     case 'fstat':
-      return driver.submit(JobKind.FSTAT, slot, generation, job.fd)
+      return addon.submit(driver, JobKind.FSTAT, slot, generation, job.fd)
     case 'read':
-      return driver.submit(JobKind.READ, slot, generation, job.fd, job.length, job.position, job.waits)
+      return addon.submit(driver, JobKind.READ, slot, generation, job.fd, job.length, job.position, job.waits)
     case 'write':
-      return driver.submit(JobKind.WRITE, slot, generation, job.fd, job.chunks, job.position, job.waits)
+      return addon.submit(driver, JobKind.WRITE, slot, generation, job.fd, job.chunks, job.position, job.waits)
     case 'lookup':
       return put(JobKind.LOOKUP, job.host, job.family, job.flags)
     case 'native':
-      return driver.submitNative(job.job, slot, generation)
+      return addon.submitNative(driver, job.job, slot, generation)
     case 'reverse':
       return put(JobKind.REVERSE, job.address, job.port)
     case 'open':
@@ -217,12 +217,12 @@ export function nativeKernel(): Kernel {
     unref: () => opened().unref(),
     add: (fd, interest, mode, slot, generation) => addon.add(handle, fd, interest, mode, slot, generation),
     remove: (fd) => addon.remove(handle, fd),
-    submit: (job, slot, generation) => submit(opened(), job, slot, generation),
-    cancelJob: (id, abandon) => opened().cancelJob(id, abandon),
-    takeResult: (id, into) => opened().takeResult(id, into),
-    configureJobs: ({ files, lookups, waits, idle, queue }) => opened().configureJobs(files, lookups, waits, idle, queue),
-    countJobs: (into) => opened().countJobs(into),
-    listJobs: () => opened().listJobs(),
+    submit: (job, slot, generation) => submit(addon, handle, job, slot, generation),
+    cancelJob: (id, abandon) => addon.cancelJob(handle, id, abandon),
+    takeResult: (id, into) => addon.takeResult(handle, id, into),
+    configureJobs: ({ files, lookups, waits, idle, queue }) => addon.configureJobs(handle, files, lookups, waits, idle, queue),
+    countJobs: (into) => addon.countJobs(handle, into),
+    listJobs: () => addon.listJobs(handle),
     closeAfterJobs: addon.closeAfterJobs,
     openProcess: addon.openProcess,
     hasEnded: addon.hasEnded,

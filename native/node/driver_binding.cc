@@ -11,9 +11,9 @@
 namespace coreactor {
 namespace {
 
-// Where the driver is, for calls that are made for every fd: null once it has closed. JavaScript
-// holds it as an external value, because unwrapping `this` is a look-up in V8 that costs as much as
-// the rest of the call.
+// Where the driver is, for calls that are made for every fd or job: null once it has closed.
+// JavaScript holds it as an external value, because unwrapping `this` is a look-up in V8 that costs
+// as much as the rest of the call.
 struct Whereabouts {
   Driver* driver;
 };
@@ -58,6 +58,19 @@ napi_value RemoveFd(napi_env env, napi_callback_info info) {
   return Number(env, driver == nullptr ? 0 : -driver->poller().Remove(args.Fd(1)).error());
 }
 
+// call(driver, ...): on the jobs of its environment, see job_bindings.h.
+template <napi_value (*Call)(const Napi::CallbackInfo&, Outbox&)>
+Napi::Value OnJobs(const Napi::CallbackInfo& info) {
+  const napi_env env = info.Env();
+  Driver* const driver = DriverOf(env, info[0]);
+  return Napi::Value(env, driver == nullptr ? Number(env, -EBADF) : Call(info, driver->outbox()));
+}
+
+template <napi_value (*Call)(const Napi::CallbackInfo&, Outbox&)>
+void DefineOnJobs(Napi::Env env, Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New<OnJobs<Call>>(env, name));
+}
+
 // Holds a reference on itself while the driver is open: what calls the turn must not be collected.
 class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
  public:
@@ -82,13 +95,6 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
                            InstanceMethod<&DriverBinding::RequestTurn>("requestTurn"),
                            InstanceMethod<&DriverBinding::KeepAlive>("ref"),
                            InstanceMethod<&DriverBinding::LetGo>("unref"),
-                           InstanceMethod<&DriverBinding::OnOutbox<SubmitJob>>("submit"),
-                           InstanceMethod<&DriverBinding::OnOutbox<SubmitNative>>("submitNative"),
-                           InstanceMethod<&DriverBinding::OnOutbox<CancelJob>>("cancelJob"),
-                           InstanceMethod<&DriverBinding::OnOutbox<TakeResult>>("takeResult"),
-                           InstanceMethod<&DriverBinding::OnOutbox<ConfigureJobs>>("configureJobs"),
-                           InstanceMethod<&DriverBinding::OnOutbox<CountJobs>>("countJobs"),
-                           InstanceMethod<&DriverBinding::OnOutbox<ListJobs>>("listJobs"),
                            InstanceMethod<&DriverBinding::Close>("close"),
                        });
   }
@@ -98,7 +104,7 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     return driver_ == nullptr ? info.Env().Undefined() : Napi::Value(info.Env(), driver_->Buffer());
   }
 
-  // For `add` and `remove`.
+  // For the functions that are not methods.
   Napi::Value External(const Napi::CallbackInfo& info) {
     return Napi::External<Handle>::New(info.Env(), new Handle(where_),
                                        [](Napi::Env, Handle* handle) { delete handle; });
@@ -116,13 +122,6 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     if (driver_ != nullptr) driver_->Unref();
   }
 
-  // A call on the jobs of this environment: see job_bindings.h.
-  template <napi_value (*Call)(const Napi::CallbackInfo&, Outbox&)>
-  Napi::Value OnOutbox(const Napi::CallbackInfo& info) {
-    if (driver_ == nullptr || driver_->closing()) return Code(info, EBADF);
-    return Napi::Value(info.Env(), Call(info, driver_->outbox()));
-  }
-
   void Close(const Napi::CallbackInfo&) {
     if (driver_ != nullptr) driver_->Close();
   }
@@ -132,10 +131,6 @@ class DriverBinding : public Napi::ObjectWrap<DriverBinding> {
     driver_ = nullptr;
     where_->driver = nullptr;
     Unref();
-  }
-
-  static Napi::Value Code(const Napi::CallbackInfo& info, int error) {
-    return Napi::Number::New(info.Env(), -error);
   }
 
   Driver* driver_ = nullptr;
@@ -148,6 +143,13 @@ void DefineDriver(Napi::Env env, Napi::Object exports) {
   exports.Set("Driver", DriverBinding::Define(env));
   Define(env, exports, "add", AddFd);
   Define(env, exports, "remove", RemoveFd);
+  DefineOnJobs<SubmitJob>(env, exports, "submit");
+  DefineOnJobs<SubmitNative>(env, exports, "submitNative");
+  DefineOnJobs<CancelJob>(env, exports, "cancelJob");
+  DefineOnJobs<TakeResult>(env, exports, "takeResult");
+  DefineOnJobs<ConfigureJobs>(env, exports, "configureJobs");
+  DefineOnJobs<CountJobs>(env, exports, "countJobs");
+  DefineOnJobs<ListJobs>(env, exports, "listJobs");
 }
 
 }  // namespace coreactor

@@ -119,18 +119,19 @@ MadeJob MakeRead(const Napi::CallbackInfo& info) {
   return Made<ReadJob>(Fd(info.Env(), info[kFirst]), *length, *position, LaneAt(info, kFirst + 3));
 }
 
-// takeResult(id, into): how many of the bytes had room; takeResult(id): all of them, in a buffer.
+// takeResult(driver, id, into): how many of the bytes had room; takeResult(driver, id): all of
+// them, in a buffer.
 napi_value ReadResult(const Napi::CallbackInfo& info, Job& job) {
   const napi_env env = info.Env();
   const auto& read = static_cast<ReadJob&>(job);
   uint32_t count = 0;
-  if (napi_get_array_length(env, info[1], &count) != napi_ok) {
+  if (napi_get_array_length(env, info[2], &count) != napi_ok) {
     return BufferOf(env, read.bytes(), read.count());
   }
   size_t done = 0;
   for (uint32_t index = 0; index < count && done < read.count(); index++) {
     napi_value element = nullptr;
-    if (napi_get_element(env, info[1], index, &element) != napi_ok) return nullptr;
+    if (napi_get_element(env, info[2], index, &element) != napi_ok) return nullptr;
     const std::optional<Bytes> into = BytesOf(env, element);
     if (!into) break;
     const size_t part = std::min(into->length, read.count() - done);
@@ -303,7 +304,7 @@ napi_value StatusInto(const Napi::CallbackInfo& info, const struct stat& status)
   napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void* memory = nullptr;
-  if (napi_get_typedarray_info(info.Env(), info[1], &type, &length, &memory, nullptr, nullptr) !=
+  if (napi_get_typedarray_info(info.Env(), info[2], &type, &length, &memory, nullptr, nullptr) !=
           napi_ok ||
       type != napi_float64_array || length < kFstatNumbers || memory == nullptr) {
     return info.Env().Undefined();
@@ -318,7 +319,7 @@ napi_value StatusInto(const Napi::CallbackInfo& info, const struct stat& status)
       Milliseconds(status.st_ctim),
   };
   std::memcpy(memory, numbers, sizeof(numbers));
-  return info[1];
+  return info[2];
 }
 
 const JobBinding kFileJobs[17] = {

@@ -91,9 +91,9 @@ const JobBinding& BindingOf(uint32_t kind) {
 }  // namespace
 
 napi_value SubmitJob(const Napi::CallbackInfo& info, Outbox& outbox) {
-  const std::optional<uint32_t> kind = Integer<uint32_t>(info.Env(), info[0]);
-  const std::optional<uint32_t> slot = Integer<uint32_t>(info.Env(), info[1]);
-  const std::optional<int32_t> generation = Integer<int32_t>(info.Env(), info[2]);
+  const std::optional<uint32_t> kind = Integer<uint32_t>(info.Env(), info[1]);
+  const std::optional<uint32_t> slot = Integer<uint32_t>(info.Env(), info[2]);
+  const std::optional<int32_t> generation = Integer<int32_t>(info.Env(), info[3]);
   if (!kind || *kind >= kJobKinds || !slot || *slot < kFirstSlot || !generation) {
     return Number(info.Env(), -EINVAL);
   }
@@ -106,14 +106,14 @@ napi_value SubmitJob(const Napi::CallbackInfo& info, Outbox& outbox) {
 }
 
 napi_value CancelJob(const Napi::CallbackInfo& info, Outbox& outbox) {
-  const std::optional<uint32_t> id = Integer<uint32_t>(info.Env(), info[0]);
+  const std::optional<uint32_t> id = Integer<uint32_t>(info.Env(), info[1]);
   if (!id) return Number(info.Env(), -EINVAL);
-  const bool abandon = info[1].ToBoolean();
+  const bool abandon = info[2].ToBoolean();
   return Number(info.Env(), outbox.Cancel(*id, abandon) == Outbox::Cancelled::kYes ? 1 : 0);
 }
 
 napi_value TakeResult(const Napi::CallbackInfo& info, Outbox& outbox) {
-  const std::optional<uint32_t> id = Integer<uint32_t>(info.Env(), info[0]);
+  const std::optional<uint32_t> id = Integer<uint32_t>(info.Env(), info[1]);
   const std::unique_ptr<Job> job = id ? outbox.Take(*id) : nullptr;
   if (job == nullptr) return info.Env().Undefined();
   if (job->kind() == kNativeJob) return NativeJobResult(info.Env(), *job);
@@ -124,7 +124,7 @@ napi_value TakeResult(const Napi::CallbackInfo& info, Outbox& outbox) {
 napi_value ConfigureJobs(const Napi::CallbackInfo& info, Outbox& outbox) {
   int32_t given[kLanes + 2];
   for (size_t i = 0; i < std::size(given); i++) {
-    const std::optional<int32_t> number = Integer<int32_t>(info.Env(), info[i]);
+    const std::optional<int32_t> number = Integer<int32_t>(info.Env(), info[1 + i]);
     // Of none at a time, none would ever be.
     if (!number || (*number == 0 && i != kLanes)) return Number(info.Env(), -EINVAL);
     given[i] = *number;
@@ -143,7 +143,7 @@ napi_value CountJobs(const Napi::CallbackInfo& info, Outbox&) {
   napi_typedarray_type type = napi_int8_array;
   size_t length = 0;
   void* memory = nullptr;
-  if (napi_get_typedarray_info(info.Env(), info[0], &type, &length, &memory, nullptr, nullptr) !=
+  if (napi_get_typedarray_info(info.Env(), info[1], &type, &length, &memory, nullptr, nullptr) !=
           napi_ok ||
       type != napi_int32_array || length < kJobCounts || memory == nullptr) {
     return Number(info.Env(), -EINVAL);

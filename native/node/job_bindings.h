@@ -45,21 +45,22 @@ struct JobBinding {
   napi_value (*result)(const Napi::CallbackInfo& info, Job& job);
 };
 
-// The arguments of a job's own follow its kind, slot and generation.
-constexpr size_t kFirstJobArgument = 3;
+// The arguments of a job's own follow the driver, its kind, slot and generation.
+constexpr size_t kFirstJobArgument = 4;
 
-// submit(kind, slot, generation, ...arguments): the job's id, or -errno
+// submit(driver, kind, slot, generation, ...arguments): the job's id, or -errno
 napi_value SubmitJob(const Napi::CallbackInfo& info, Outbox& outbox);
-// cancelJob(id, abandon): 1 if it will not be reported, 0 if it will
+// cancelJob(driver, id, abandon): 1 if it will not be reported, 0 if it will
 napi_value CancelJob(const Napi::CallbackInfo& info, Outbox& outbox);
-// takeResult(id, into): what it has found, or undefined
+// takeResult(driver, id, into): what it has found, or undefined
 napi_value TakeResult(const Napi::CallbackInfo& info, Outbox& outbox);
-// configureJobs(ordinary, lookup, waiting, idle, most): what is below zero stays as it is. The
-// first four are the process's, `most` is this environment's.
+// configureJobs(driver, ordinary, lookup, waiting, idle, most): what is below zero stays as it is.
+// The first four are the process's, `most` is this environment's.
 napi_value ConfigureJobs(const Napi::CallbackInfo& info, Outbox& outbox);
-// jobCounts(into): an Int32Array of kJobCounts, for the process
+// countJobs(driver, into): an Int32Array of kJobCounts, for the process
 napi_value CountJobs(const Napi::CallbackInfo& info, Outbox& outbox);
-// jobs(): [what, milliseconds or -1 while it is queued, abandoned] of each of this environment's
+// listJobs(driver): [what, milliseconds or -1 while it is queued, abandoned] of each of this
+// environment's
 napi_value ListJobs(const Napi::CallbackInfo& info, Outbox& outbox);
 
 // Threads, idle ones; then queued, running and at most running of each lane.

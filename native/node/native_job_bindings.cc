@@ -163,9 +163,9 @@ void DefineNativeJobFunctions(Napi::Env env, Napi::Object exports) {
 
 napi_value SubmitNative(const Napi::CallbackInfo& info, Outbox& outbox) {
   const napi_env env = info.Env();
-  MadeByAddon* made = MadeBehind(env, info[0]);
-  const std::optional<uint32_t> slot = Integer<uint32_t>(env, info[1]);
-  const std::optional<int32_t> generation = Integer<int32_t>(env, info[2]);
+  MadeByAddon* made = MadeBehind(env, info[1]);
+  const std::optional<uint32_t> slot = Integer<uint32_t>(env, info[2]);
+  const std::optional<int32_t> generation = Integer<int32_t>(env, info[3]);
   if (made == nullptr || !slot || *slot < kFirstSlot || !generation) return Number(env, -EINVAL);
   if (made->data == nullptr) return Number(env, -EALREADY);
   // What is refused is destroyed. One that there is no room for now is to be submitted again: so it

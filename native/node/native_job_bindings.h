@@ -15,8 +15,8 @@ constexpr uint32_t kNativeJob = 0xffff'ffff;
 // claimJob(token): the job's name. -EINVAL: it is no token. -EALREADY: it has been claimed.
 void DefineNativeJobFunctions(Napi::Env env, Napi::Object exports);
 
-// submitNative(token, slot, generation): the job's id, or -errno; the token is used up then.
-// -EAGAIN: it is not.
+// submitNative(driver, token, slot, generation): the job's id, or -errno; the token is used up
+// then. -EAGAIN: it is not.
 napi_value SubmitNative(const Napi::CallbackInfo& info, Outbox& outbox);
 // What a job of kNativeJob gives, in words of JavaScript; null with an exception pending.
 napi_value NativeJobResult(napi_env env, Job& job);
