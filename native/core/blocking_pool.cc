@@ -41,12 +41,12 @@ BlockingPool::~BlockingPool() {
   }
 }
 
-Status BlockingPool::Submit(std::unique_ptr<Job> job) {
+Status BlockingPool::Submit(std::unique_ptr<Job> job, Start start) {
   std::unique_lock<std::mutex> lock(mutex_);
   job->ticket_ = next_ticket_++;
   job->queued_ = true;
   Append(QueueOf(*job), job.get());
-  Seat* const called = Rouse();
+  Seat* const called = start == Start::kSoon && HasJustCalled() ? nullptr : Rouse();
   if (threads_ == 0) {
     Unlink(QueueOf(*job), job.get());
     return Status::Errno(EAGAIN);
@@ -55,6 +55,13 @@ Status BlockingPool::Submit(std::unique_ptr<Job> job) {
   lock.unlock();
   if (called != nullptr) called->woken.notify_one();
   return Status::Ok();
+}
+
+void BlockingPool::Hurry() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  Seat* const called = Rouse();
+  lock.unlock();
+  if (called != nullptr) called->woken.notify_one();
 }
 
 std::unique_ptr<Job> BlockingPool::Withdraw(Job* job) {
@@ -131,8 +138,14 @@ Job* BlockingPool::First() const {
   return first;
 }
 
+bool BlockingPool::HasJustCalled() const {
+  if (threads_ == 0) return false;
+  return coming_ > 0 || MonotonicNanoseconds() - called_at_ < options_.call_again.count();
+}
+
 BlockingPool::Seat* BlockingPool::Rouse() {
   if (coming_ > 0 || First() == nullptr) return nullptr;
+  called_at_ = MonotonicNanoseconds();
   if (waiting_.empty()) {
     if (StartThread()) coming_++;
     return nullptr;

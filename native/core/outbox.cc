@@ -21,7 +21,12 @@ Result<uint32_t> Outbox::Submit(std::unique_ptr<Job> job, Token token) {
   job->token_ = token;
   job->outbox_ = shared_from_this();
   Job* running = job.get();
-  const Status submitted = pool_.Submit(std::move(job));
+  // The first of a turn is begun at once, also if the turn goes on for long.
+  const BlockingPool::Start start =
+      attending_ && submitted_ ? BlockingPool::Start::kSoon : BlockingPool::Start::kNow;
+  submitted_ = true;
+  delayed_ = delayed_ || start == BlockingPool::Start::kSoon;
+  const Status submitted = pool_.Submit(std::move(job), start);
   if (!submitted.ok()) return submitted;
   free_.pop_back();
   entries_[id].job = running;
@@ -49,6 +54,7 @@ Outbox::Cancelled Outbox::Cancel(uint32_t id, bool abandon) {
 
 size_t Outbox::Collect(Event* out, size_t capacity) {
   size_t count = 0;
+  Hurry();
   while (count < capacity && Refill()) {
     std::unique_ptr<Job> job = std::move(taken_[reported_++]);
     const uint32_t id = job->id_;
@@ -83,6 +89,7 @@ void Outbox::Attend() {
 
 void Outbox::Rest() {
   attending_ = false;
+  Hurry();
   bool more = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -103,6 +110,11 @@ bool Outbox::Refill() {
   some_ended_.store(false, std::memory_order_relaxed);
   taken_.swap(ended_);
   return !taken_.empty();
+}
+
+void Outbox::Hurry() {
+  if (delayed_) pool_.Hurry();
+  submitted_ = delayed_ = false;
 }
 
 std::unique_ptr<Job> Outbox::Take(uint32_t id) {

@@ -88,6 +88,8 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
 
   Outbox(BlockingPool& pool, Waker waker) : pool_(pool), waker_(std::move(waker)) {}
 
+  // The turn is over: what it has submitted is begun, if it is not yet.
+  void Hurry();
   // Takes over what has ended, if nothing is left of the last time. False: there is nothing.
   bool Refill();
   void Push(std::unique_ptr<Job> job);
@@ -106,6 +108,10 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   std::vector<std::unique_ptr<Job>> taken_;
   size_t reported_ = 0;
   bool attending_ = false;
+  // In this turn: since the last Collect.
+  bool submitted_ = false;
+  // And some of it to be begun soon.
+  bool delayed_ = false;
 
   std::mutex mutex_;
   // With the mutex.

@@ -480,6 +480,50 @@ TEST_CASE_FIXTURE(Jobs, "hazard 64: an owner that attends is not woken, and miss
   }
 }
 
+TEST_CASE_FIXTURE(
+    Jobs, "the first job of a turn is begun at once, and the others at its end at the latest") {
+  BlockingPool::Options options = AtOnce(4);
+  options.call_again = std::chrono::hours(1);
+  BlockingPool pool(options);
+  Environment environment(pool);
+  Event batch[8];
+  for (int round = 0; round < 50; round++) {
+    environment.outbox->Attend();
+    // Of each turn in a row: what has ended is collected, and then the tasks run.
+    for (int turn = 0; turn < 2; turn++) {
+      environment.Submit([] { return 1; });
+      Eventually(
+          [&] { return environment.outbox->HasMore() && pool.counts().idle == pool.threads(); });
+      environment.Submit([] { return 2; });
+      CHECK(pool.counts().queued[0] == 1);
+      CHECK(pool.counts().idle == pool.threads());
+      if (turn == 1) break;
+      size_t ended = 0;
+      Eventually([&] { return (ended += environment.outbox->Collect(batch, 8)) == 2; });
+    }
+    environment.outbox->Rest();
+    CHECK(environment.Ended(2)[1].result == 2);
+  }
+}
+
+TEST_CASE_FIXTURE(Jobs, "a job that may wait does not, if no thread was called lately") {
+  BlockingPool::Options options = AtOnce(4);
+  options.call_again = std::chrono::nanoseconds(0);
+  BlockingPool pool(options);
+  Environment environment(pool);
+  environment.outbox->Attend();
+  for (int i = 0; i < 3; i++) {
+    Event batch[8];
+    environment.Submit([] { return 0; });
+    Eventually([&] { return pool.counts().idle == pool.threads(); });
+    environment.Submit([] { return 0; });
+    Eventually([&] { return pool.counts().queued[0] == 0; });
+    size_t ended = 0;
+    Eventually([&] { return (ended += environment.outbox->Collect(batch, 8)) == 2; });
+  }
+  environment.outbox->Rest();
+}
+
 TEST_CASE_FIXTURE(Jobs, "hazard 64: of 100,000 jobs of eight environments each is reported once") {
   constexpr int kEnvironments = 8;
   constexpr int kEach = 12'500;
