@@ -67,7 +67,7 @@ function openFiles(): string[] {
 
 /** Fds that are closed by a job are so a moment after the test's last operation. */
 async function untilClosed(): Promise<string[]> {
-  for (let i = 0; i < 2000 && openFiles().length > 0; i++) await new Promise(setImmediate)
+  for (const deadline = Date.now() + 10_000; openFiles().length > 0 && Date.now() < deadline; ) await new Promise(setImmediate)
   return openFiles()
 }
 
