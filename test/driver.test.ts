@@ -399,6 +399,10 @@ describe('a worker', { timeout: 120_000 }, () => {
     expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(/^seed \d+\nsurvived\n$/), stderr: '' })
   })
 
+  it('hazard 60: may be terminated in the midst of a call: an argument that cannot be read any more aborted the process', async () => {
+    expect(await play('terminated-in-call.mjs')).toEqual(saying('survived'))
+  })
+
   it('hazard 53: may end in any other way while a driver is open', async () => {
     expect(await play('worker-ends.mjs')).toEqual(
       saying(

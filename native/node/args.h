@@ -95,6 +95,13 @@ inline std::optional<Bytes> Part(std::optional<Bytes> bytes, std::optional<uint3
   return Bytes{bytes->data + *offset, *length};
 }
 
+// False for anything but true. Not coerced: in a worker that is being terminated that fails, and
+// node-addon-api aborts the process for the value that there is not.
+inline bool IsTrue(napi_env env, napi_value value) {
+  bool is_true = false;
+  return value != nullptr && napi_get_value_bool(env, value, &is_true) == napi_ok && is_true;
+}
+
 inline bool IsUndefined(napi_env env, napi_value value) {
   napi_valuetype type = napi_undefined;
   return value == nullptr || napi_typeof(env, value, &type) != napi_ok || type == napi_undefined;

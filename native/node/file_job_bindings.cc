@@ -50,7 +50,7 @@ std::string Path(const Napi::CallbackInfo& info, size_t i) {
 }
 
 Lane LaneAt(const Napi::CallbackInfo& info, size_t i) {
-  return info[i].ToBoolean() ? Lane::kWaiting : Lane::kOrdinary;
+  return IsTrue(info.Env(), info[i]) ? Lane::kWaiting : Lane::kOrdinary;
 }
 
 // A copy of all the bytes in an array of Uint8Arrays: a thread touches no memory of JavaScript's.
@@ -158,7 +158,7 @@ MadeJob MakeWrite(const Napi::CallbackInfo& info) {
 MadeJob MakeStat(const Napi::CallbackInfo& info) {
   std::string path = Path(info, kFirst);
   if (path.empty()) return Invalid();
-  return Made<StatJob>(std::move(path), info[kFirst + 1].ToBoolean());
+  return Made<StatJob>(std::move(path), IsTrue(info.Env(), info[kFirst + 1]));
 }
 
 napi_value StatResult(const Napi::CallbackInfo& info, Job& job) {
@@ -169,7 +169,7 @@ napi_value StatResult(const Napi::CallbackInfo& info, Job& job) {
 // -----------------------------
 
 MadeJob MakeSync(const Napi::CallbackInfo& info) {
-  return Made<SyncJob>(Fd(info.Env(), info[kFirst]), info[kFirst + 1].ToBoolean());
+  return Made<SyncJob>(Fd(info.Env(), info[kFirst]), IsTrue(info.Env(), info[kFirst + 1]));
 }
 
 MadeJob MakeTruncate(const Napi::CallbackInfo& info) {
@@ -198,7 +198,7 @@ MadeJob MakeRename(const Napi::CallbackInfo& info) {
 MadeJob MakeRemove(const Napi::CallbackInfo& info) {
   std::string path = Path(info, kFirst);
   if (path.empty()) return Invalid();
-  return Made<RemoveJob>(std::move(path), info[kFirst + 1].ToBoolean());
+  return Made<RemoveJob>(std::move(path), IsTrue(info.Env(), info[kFirst + 1]));
 }
 
 MadeJob MakeMakeDirectory(const Napi::CallbackInfo& info) {
@@ -206,7 +206,7 @@ MadeJob MakeMakeDirectory(const Napi::CallbackInfo& info) {
   const std::optional<uint32_t> mode = Unsigned(info, kFirst + 1);
   if (path.empty() || !mode) return Invalid();
   return Made<MakeDirectoryJob>(std::move(path), static_cast<mode_t>(*mode),
-                                info[kFirst + 2].ToBoolean());
+                                IsTrue(info.Env(), info[kFirst + 2]));
 }
 
 // readDirectory(path): a name and a kind in turn

@@ -108,7 +108,7 @@ napi_value SubmitJob(const Napi::CallbackInfo& info, Outbox& outbox) {
 napi_value CancelJob(const Napi::CallbackInfo& info, Outbox& outbox) {
   const std::optional<uint32_t> id = Integer<uint32_t>(info.Env(), info[1]);
   if (!id) return Number(info.Env(), -EINVAL);
-  const bool abandon = info[2].ToBoolean();
+  const bool abandon = IsTrue(info.Env(), info[2]);
   return Number(info.Env(), outbox.Cancel(*id, abandon) == Outbox::Cancelled::kYes ? 1 : 0);
 }
 
