@@ -30,6 +30,13 @@ export function hasUnitTests(out) {
   return !/^DOCTEST_INCLUDE_DIR:.*NOTFOUND$/m.test(readFileSync(join(out, 'CMakeCache.txt'), 'utf8'))
 }
 
+/** ThreadSanitizer of GCC 13 and before cannot place its shadow where addresses are drawn from more than 28 bits. */
+export function withoutAslr(variant, program, args = []) {
+  const setting = '/proc/sys/vm/mmap_rnd_bits'
+  const bits = variant === 'thread' && existsSync(setting) ? Number(readFileSync(setting, 'utf8')) : 0
+  return bits > 28 ? ['setarch', ['-R', program, ...args]] : [program, args]
+}
+
 function fail(message) {
   console.error(message)
   process.exit(1)

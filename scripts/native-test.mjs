@@ -9,10 +9,9 @@
  * The last two also say how to run JavaScript on the sanitized addon.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { buildNative, hasUnitTests, SANITIZERS } from './native-build.mjs'
+import { buildNative, hasUnitTests, SANITIZERS, withoutAslr } from './native-build.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const variant = process.argv[2] ?? 'release'
@@ -30,7 +29,7 @@ for (const system of isLinux ? ['macos', 'freebsd'] : []) {
 }
 const failed = runs.filter(({ title, program, env }) => {
   console.log(`== ${title}`)
-  const [path, args] = withoutAslr(join(out, program))
+  const [path, args] = withoutAslr(variant, join(out, program))
   return spawnSync(path, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } }).status !== 0
 })
 if (variant !== 'release' && isLinux) {
@@ -44,13 +43,6 @@ if (variant !== 'release' && isLinux) {
   console.log(`  ${options} LD_PRELOAD=$(g++ -print-file-name=${library}) COREACTOR_NATIVE=${addon} node ...`)
 }
 process.exitCode = failed.length === 0 ? 0 : 1
-
-/** ThreadSanitizer of GCC 13 and before cannot place its shadow where addresses are drawn from more than 28 bits. */
-function withoutAslr(program) {
-  const setting = '/proc/sys/vm/mmap_rnd_bits'
-  const bits = variant === 'thread' && existsSync(setting) ? Number(readFileSync(setting, 'utf8')) : 0
-  return bits > 28 ? ['setarch', ['-R', program]] : [program, []]
-}
 
 function fail(message, code = 1) {
   console.error(message)
