@@ -386,6 +386,27 @@ describe('a file that is open', () => {
     })
   })
 
+  it('a FIFO that was opened not to block is read and written as any other: who reads it, or finds it full, waits', async () => {
+    execFileSync('mkfifo', [at('fifo')])
+    const more = pattern(300_000)
+    await run(function* () {
+      const file = yield* blocking.open(at('fifo'), constants.O_RDONLY | constants.O_NONBLOCK)
+      const writer = yield* blocking.open(at('fifo'), constants.O_WRONLY | constants.O_NONBLOCK)
+      // Each finds nothing, or no room, and waits in a thread.
+      const reading = spawn(() => file.readSome())
+      while (blocking.statistics().waits.running === 0) yield* checkpoint()
+      yield* writer.write('first')
+      expect(String(yield* reading)).toBe('first')
+      const writing = spawn(() => writer.write(more))
+      while (blocking.statistics().waits.running === 0) yield* checkpoint()
+      const received = spawn(() => readAll(file))
+      expect(yield* writing).toBe(more.length)
+      yield* writer.close()
+      expect(yield* received).toEqual(more)
+      yield* file.close()
+    })
+  })
+
   it('has one reader, belongs to one owner, and is closed for all', async () => {
     execFileSync('mkfifo', [at('fifo')])
     await run(function* () {

@@ -9,7 +9,8 @@ import { BackgroundCall } from './background-call.js'
 
 export class JobReader {
   private readonly runtime: Runtime
-  private readonly waits: boolean
+  /** Whether the job may wait for somebody. */
+  private waits: boolean
   /** Called when `receive` would answer something else than EAGAIN. */
   private readonly ready: () => void
   /** The job, until what it has found has been taken. */
@@ -35,6 +36,12 @@ export class JobReader {
       return EAGAIN
     }
     this.outcome = this.call = null
+    if (outcome === EAGAIN && !this.waits) {
+      // No file, and a description that does not block: a thread is to wait in its place.
+      this.waits = true
+      this.begin(fd, length)
+      return EAGAIN
+    }
     if (outcome <= 0) return outcome
     const finished = call as BackgroundCall
     if (outcome > target.length) return this.fromRest(finished.take() as Buffer, target)

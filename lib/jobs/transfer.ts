@@ -1,5 +1,5 @@
 /** Reading and writing any fd with blocking calls in a thread, through memory of the thread's own. */
-import { SystemError, type FilePaths } from '../kernel/errno.js'
+import { EAGAIN, SystemError, type FilePaths } from '../kernel/errno.js'
 import { JOB_MOST_BYTES } from '../kernel/layout.js'
 import { Cancelled } from '../task/errors.js'
 import { op } from '../task/op.js'
@@ -57,14 +57,18 @@ export function writeAll(place: Place, chunks: Chunks, abandon: boolean): Op<num
   return op(() => writing(place, chunks, abandon))
 }
 
-function* writing(place: Place, chunks: Chunks, abandon: boolean): Coroutine<number> {
+function* writing(given: Place, chunks: Chunks, abandon: boolean): Coroutine<number> {
   const { size } = chunks
+  let place = given
   let done = 0
   try {
     do {
       const { all } = chunks
       const piece = done === 0 && size <= JOB_MOST_BYTES ? all : pieceOf(all, done)
-      done += yield* writeOnce(place, piece, done, abandon)
+      const written = yield* writeOnce(place, piece, done, abandon)
+      // No file, and a description that does not block: a thread is to wait in its place.
+      if (written === EAGAIN) place = { ...place, waits: true }
+      else done += written
     } while (done < size)
     return done
   } catch (error) {
@@ -75,11 +79,12 @@ function* writing(place: Place, chunks: Chunks, abandon: boolean): Coroutine<num
   }
 }
 
+/** The bytes that were written, or EAGAIN if it did not wait. */
 function writeOnce({ fd, position, waits, where }: Place, chunks: readonly Uint8Array[], done: number, abandon: boolean): Op<number> {
   return blockingCall(
     { kind: 'write', fd, chunks, position: position < 0 ? position : position + done, waits },
     (result) => {
-      if (result < 0) throw new SystemError(result, 'write', where)
+      if (result < 0 && (result !== EAGAIN || waits)) throw new SystemError(result, 'write', where)
       return result
     },
     abandon

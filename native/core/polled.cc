@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +79,15 @@ ssize_t WriteIfReady(int fd, const iovec* chunks, size_t count) {
   const size_t length = std::min<size_t>(first->iov_len, PIPE_BUF);
   if (terminal) return WriteToTerminal(fd, first->iov_base, length);
   return Call([&] { return write(fd, first->iov_base, length); });
+}
+
+Status AwaitReady(int fd, Interest interest) {
+  pollfd asked{fd, 0, 0};
+  if ((interest.bits & kReadable) != 0) asked.events = POLLIN;
+  if ((interest.bits & kWritable) != 0) asked.events = POLLOUT;
+  const int result = Call([&] { return poll(&asked, 1, -1); });
+  if (result < 0) return Status::Errno(-result);
+  return (asked.revents & POLLNVAL) == 0 ? Status::Ok() : Status::Errno(ENOTSUP);
 }
 
 }  // namespace coreactor

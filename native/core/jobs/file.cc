@@ -8,9 +8,26 @@
 #include <utility>
 
 #include "../blocking_pool.h"
+#include "../polled.h"
 #include "../status.h"
 
 namespace coreactor {
+
+namespace {
+
+// A call on a description that may be a non-blocking one: then a thread of those that may wait does
+// it in its place.
+template <typename F>
+ssize_t Waiting(int fd, Interest interest, Lane lane, F call) {
+  for (;;) {
+    const ssize_t result = Call(call);
+    if (result != -EAGAIN || lane != Lane::kWaiting) return result;
+    const Status ready = AwaitReady(fd, interest);
+    if (!ready.ok()) return ready.code();
+  }
+}
+
+}  // namespace
 
 int32_t FstatJob::Run() {
   const int result = Call([this] { return fstat(fd_, &status_); });
@@ -22,7 +39,7 @@ int32_t ReadJob::Run() {
   // Not value-initialized: what is not read is never touched.
   bytes_.reset(new (std::nothrow) uint8_t[length_]);
   if (bytes_ == nullptr) return -ENOMEM;
-  const ssize_t count = Call([this] {
+  const ssize_t count = Waiting(fd_, Interest{kReadable}, lane(), [this] {
     return position_ == kOwnPlace ? read(fd_, bytes_.get(), length_)
                                   : pread(fd_, bytes_.get(), length_, position_);
   });
@@ -32,7 +49,7 @@ int32_t ReadJob::Run() {
 
 int32_t WriteJob::Run() {
   // SIGPIPE is blocked in this thread, as every signal is.
-  return static_cast<int32_t>(Call([this] {
+  return static_cast<int32_t>(Waiting(fd_, Interest{kWritable}, lane(), [this] {
     return position_ == kOwnPlace ? write(fd_, bytes_.data(), bytes_.size())
                                   : pwrite(fd_, bytes_.data(), bytes_.size(), position_);
   }));

@@ -46,7 +46,7 @@ constexpr int64_t kOwnPlace = -1;
 // The most bytes of one job: they are copied by the environment's own thread.
 constexpr size_t kMostBytes = 1024 * 1024;
 
-// read(2) or pread(2), once: how many bytes, or -errno.
+// read(2) or pread(2), once: how many bytes, or -errno. EAGAIN only in another lane than kWaiting.
 class ReadJob : public FdJob {
  public:
   ReadJob(int fd, size_t length, int64_t position, Lane lane)
@@ -65,7 +65,7 @@ class ReadJob : public FdJob {
   size_t count_ = 0;
 };
 
-// write(2) or pwrite(2), once: how many bytes, or -errno.
+// write(2) or pwrite(2), once: how many bytes, or -errno. EAGAIN as of ReadJob.
 class WriteJob : public FdJob {
  public:
   WriteJob(int fd, std::vector<uint8_t> bytes, int64_t position, Lane lane)
