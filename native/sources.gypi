@@ -97,5 +97,9 @@
     'node_macos_sources': [
       'node/stay_loaded_macos.cc',
     ],
+    # Of the addon that is published, only: see scripts/cross.mjs.
+    'prebuilt_macos_sources': [
+      'node/allocation_macos.cc',
+    ],
   },
 }

@@ -5,7 +5,7 @@
  *   npm run binaries -- --check     compiles everything again elsewhere, and compares: the same sources give the same bytes
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { headers } from './headers.mjs'
@@ -28,10 +28,15 @@ const DEFINES = [
 ]
 /** The names that POSIX has for them. */
 const DARWIN_DEFINES = ['-Dst_atim=st_atimespec', '-Dst_mtim=st_mtimespec', '-Dst_ctim=st_ctimespec']
-/** nodelete: see native/binding.gyp. On macOS the addon itself sees to it (node/stay_loaded_macos.cc). */
+/** zig's linker has no list of exports for macOS: see native/node/allocation_macos.cc. */
+const COMPILE = { linux: [], darwin: ['-fvisibility-global-new-delete=force-hidden'] }
+/**
+ * nodelete: see native/binding.gyp. On macOS the addon itself sees to it (node/stay_loaded_macos.cc), and the library's name
+ * for itself would be the path that it is written to.
+ */
 const LINK = {
   linux: ['-Wl,-z,nodelete', '-Wl,-z,relro,-z,now', '-Wl,--build-id=none', '-Wl,--version-script=exports.map'],
-  darwin: ['-Wl,-undefined,dynamic_lookup']
+  darwin: ['-Wl,-undefined,dynamic_lookup', '-Wl,-install_name,@rpath/coreactor.node']
 }
 
 /** Compiles native/ of `project`; nothing of where it lies gets into the file. */
@@ -40,12 +45,17 @@ function compile({ platform, zig: target }, output, project = root, environment 
   const directories = headers()
   const places = [native, ...directories].map((directory, i) => `-ffile-prefix-map=${directory}=${i === 0 ? '.' : 'include'}`)
   const defines = platform === 'darwin' ? [...DEFINES, ...DARWIN_DEFINES] : DEFINES
-  const options = ['-target', target, ...FLAGS, ...defines, ...places, ...directories.flatMap((each) => ['-isystem', each])]
+  const options = ['-target', target, ...FLAGS, ...COMPILE[platform], ...defines, ...places, ...directories.flatMap((each) => ['-isystem', each])]
   mkdirSync(dirname(output), { recursive: true })
-  const args = ['c++', ...options, ...LINK[platform], '-o', output, ...sourcesFor(platform)]
+  // What is there under its name is whole.
+  const part = `${output}.part`
+  const args = ['c++', ...options, ...LINK[platform], '-o', part, ...sourcesFor(platform)]
   const { status, stderr, error } = spawnSync(zig(), args, { cwd: native, env: environment, encoding: 'utf8', maxBuffer: 2 ** 26 })
   if (status !== 0) throw new Error(`zig cannot compile for ${target}:\n${error?.message ?? stderr}`)
-  if (stderr !== '') process.stderr.write(stderr)
+  // The first time for a target zig compiles its own C++ library, whose warnings are not ours to mend.
+  const warnings = stderr.split('\n').filter((line) => /^(core|node)\/.*warning:/.test(line))
+  for (const warning of warnings) console.error(warning)
+  renameSync(part, output)
 }
 
 function build(wanted) {

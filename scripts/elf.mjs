@@ -1,5 +1,7 @@
 /** Reads of a 64-bit ELF library what check-binaries.mjs asks: from its dynamic section, as the system's loader does. */
+import { BinaryFile, TruncatedError } from './binary-file.mjs'
 
+const MAGIC = 0x464c457f
 const MACHINES = { 62: 'x64', 183: 'arm64' }
 const PT_LOAD = 1
 const PT_DYNAMIC = 2
@@ -7,48 +9,53 @@ const DT = { NEEDED: 1, HASH: 4, STRTAB: 5, SYMTAB: 6, VERNEED: 0x6ffffffe, VERN
 const DF_1_NODELETE = 8
 const SYMBOL = 24
 
-/** @param {Buffer} bytes */
+/** Throws if the file is cut short, or has no dynamic section to speak of. @param {Buffer} bytes */
 export function readElf(bytes) {
-  if (bytes.readUInt32BE(0) !== 0x7f454c46) return { arch: 'no ELF file', libraries: [], exports: [], versions: [], nodelete: false }
-  const number = (at) => Number(bytes.readBigUInt64LE(at))
-  const segments = Array.from({ length: bytes.readUInt16LE(56) }, (_, i) => {
-    const at = number(32) + i * bytes.readUInt16LE(54)
-    return { type: bytes.readUInt32LE(at), offset: number(at + 8), address: number(at + 16), size: number(at + 32) }
+  const file = new BinaryFile(bytes)
+  if (file.u32(0) !== MAGIC) return { arch: 'no ELF file', libraries: [], exports: [], versions: [], nodelete: false }
+  const segments = Array.from({ length: file.u16(56) }, (_, i) => {
+    const at = file.u64(32) + i * file.u16(54)
+    return { type: file.u32(at), offset: file.u64(at + 8), address: file.u64(at + 16), size: file.u64(at + 32) }
   })
+  // What is mapped has to be there, be it code that nobody reads here.
+  for (const { type, offset, size } of segments) if (type === PT_LOAD && size > 0) file.byte(offset + size - 1)
   /** Where in the file an address of the loaded library is. */
   const fileOffset = (address) => {
     const segment = segments.find(({ type, address: from, size }) => type === PT_LOAD && address >= from && address < from + size)
+    if (segment === undefined) throw new TruncatedError(address, bytes.length)
     return address - segment.address + segment.offset
   }
   const entries = []
-  const dynamic = segments.find(({ type }) => type === PT_DYNAMIC)
-  for (let at = dynamic.offset; at < dynamic.offset + dynamic.size && number(at) !== 0; at += 16) entries.push([number(at), number(at + 8)])
+  const dynamic = segments.find(({ type }) => type === PT_DYNAMIC) ?? { offset: 0, size: 0 }
+  for (let at = dynamic.offset; at < dynamic.offset + dynamic.size && file.u64(at) !== 0; at += 16) entries.push([file.u64(at), file.u64(at + 8)])
   const value = (tag) => entries.find(([each]) => each === tag)?.[1]
+  const missing = ['STRTAB', 'SYMTAB', 'HASH'].filter((name) => value(DT[name]) === undefined)
+  if (missing.length > 0) throw new Error(`has no ${missing.join(', ')} in its dynamic section`)
   const strings = fileOffset(value(DT.STRTAB))
-  const string = (offset) => bytes.toString('latin1', strings + offset, bytes.indexOf(0, strings + offset))
+  const string = (offset) => file.string(strings + offset)
 
   const symbols = fileOffset(value(DT.SYMTAB))
-  const count = bytes.readUInt32LE(fileOffset(value(DT.HASH)) + 4)
+  const count = file.u32(fileOffset(value(DT.HASH)) + 4)
   const exports = []
   for (let at = symbols; at < symbols + count * SYMBOL; at += SYMBOL) {
-    const local = bytes[at + 4] >> 4 === 0
-    const undefinedHere = bytes.readUInt16LE(at + 6) === 0
-    if (!local && !undefinedHere) exports.push(string(bytes.readUInt32LE(at)))
+    const local = file.byte(at + 4) >> 4 === 0
+    const undefinedHere = file.u16(at + 6) === 0
+    if (!local && !undefinedHere) exports.push(string(file.u32(at)))
   }
 
   const versions = []
   let need = value(DT.VERNEED) === undefined ? 0 : fileOffset(value(DT.VERNEED))
   for (let i = 0; i < (value(DT.VERNEEDNUM) ?? 0); i++) {
-    let version = need + bytes.readUInt32LE(need + 8)
-    for (let j = 0; j < bytes.readUInt16LE(need + 2); j++) {
-      versions.push(string(bytes.readUInt32LE(version + 8)))
-      version += bytes.readUInt32LE(version + 12)
+    let version = need + file.u32(need + 8)
+    for (let j = 0; j < file.u16(need + 2); j++) {
+      versions.push(string(file.u32(version + 8)))
+      version += file.u32(version + 12)
     }
-    need += bytes.readUInt32LE(need + 12)
+    need += file.u32(need + 12)
   }
 
   return {
-    arch: MACHINES[bytes.readUInt16LE(18)] ?? `machine ${bytes.readUInt16LE(18)}`,
+    arch: MACHINES[file.u16(18)] ?? `machine ${file.u16(18)}`,
     libraries: entries.filter(([tag]) => tag === DT.NEEDED).map(([, offset]) => string(offset)),
     exports,
     versions: [...new Set(versions)],

@@ -1,6 +1,6 @@
 /**
  * What the package has a prebuilt addon for, and what it is compiled from. Read by scripts/cross.mjs, which compiles them,
- * and by those who check or pack them. lib/kernel/addon.cts names the same files once more, as literals for bundlers.
+ * and by those who check or pack them. lib/kernel/prebuilt.cts names the same files once more, as literals for bundlers.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -41,7 +41,10 @@ export function sourceLists() {
 /** The lists that are compiled for a platform; in native/binding.gyp they are conditions. */
 const LISTS = {
   linux: ['core_sources', 'core_epoll_sources', 'core_linux_sources', 'node_sources'],
-  darwin: ['core_sources', 'core_kqueue_sources', 'core_bsd_sources', 'core_macos_sources', 'node_sources', 'node_macos_sources']
+  darwin: [
+    'core_sources', 'core_kqueue_sources', 'core_bsd_sources', 'core_macos_sources', 'node_sources', 'node_macos_sources',
+    'prebuilt_macos_sources'
+  ]
 }
 
 /** What is compiled for a platform. Throws if there is nothing that is its own. */
