@@ -1,4 +1,8 @@
-/** The public entry point `coreactor`: re-exports only. */
+/**
+ * The public entry point `coreactor`: re-exports only.
+ *
+ * @module
+ */
 export { run, type RunOptions } from './runtime/run.js'
 export type { BlockedStep, WatchdogOptions } from './runtime/step-watchdog.js'
 export { allTasks } from './task/all-tasks.js'

@@ -1,4 +1,8 @@
-/** The entry point `coreactor/net`, in place of `node:net`: re-exports only. */
+/**
+ * The entry point `coreactor/net`, in place of `node:net`: re-exports only.
+ *
+ * @module
+ */
 export { default } from './node/net.js'
 export {
   BlockList,

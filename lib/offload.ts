@@ -1,4 +1,8 @@
-/** The public entry point `coreactor/offload`: re-exports only. */
+/**
+ * The public entry point `coreactor/offload`: re-exports only.
+ *
+ * @module
+ */
 export { OffloadError } from './offload/errors.js'
 export { job, type Job } from './offload/job.js'
 export { offload, type InlineOptions, type Offloaded, type OffloadOptions, type Returned } from './offload/offload.js'

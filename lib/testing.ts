@@ -1,4 +1,8 @@
-/** The public entry point `coreactor/testing`: re-exports only. */
+/**
+ * The public entry point `coreactor/testing`: re-exports only.
+ *
+ * @module
+ */
 export { allParked } from './testing/all-parked.js'
 export { FaultyKernel, type Fault, type Faults, type FaultyKernelOptions, type FaultyOperation } from './testing/faulty-kernel.js'
 export type { MemoryName, MemoryNames } from './testing/memory-jobs.js'

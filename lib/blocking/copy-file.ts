@@ -12,6 +12,7 @@ import { openAs, type File } from './file.js'
 import { pathOf, where, type PathLike } from './path.js'
 import { fstat, type FileStatus } from './status.js'
 
+/** Options of `blocking.copyFile`. */
 export interface CopyFileOptions {
   /** Whether it is an error, `EEXIST`, that there is a file of that name already. By default it is written over. */
   exclusive?: boolean | undefined

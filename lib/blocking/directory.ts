@@ -6,6 +6,7 @@ import type { Op } from '../task/types.js'
 import { invalidType } from '../task/validate.js'
 import { modeOf, pathOf, where, type PathLike } from './path.js'
 
+/** Options of `blocking.mkdir`. */
 export interface MkdirOptions extends BlockingOptions {
   /** Whether directories that are missing on the way are made, too, and one that is there already is no error. */
   recursive?: boolean | undefined
@@ -13,6 +14,7 @@ export interface MkdirOptions extends BlockingOptions {
   mode?: number | undefined
 }
 
+/** Options of `blocking.readdir`. */
 export interface ReaddirOptions extends BlockingOptions {
   /** Whether what kind of file each entry is comes with its name. */
   withFileTypes?: boolean | undefined

@@ -9,11 +9,13 @@ import { checkInteger, invalidType } from '../task/validate.js'
 import { checkInto, chunksOf } from './bytes.js'
 import { pathOf, where, type PathLike } from './path.js'
 
+/** Where to read: for `blocking.read` and `readv`. */
 export interface PositionOptions extends BlockingOptions {
   /** Where in the file, from 0. By default at the file's own place, which all who share the fd move. */
   position?: number | undefined
 }
 
+/** Where to write: for `blocking.write` and `writev`. */
 export interface WriteOptions extends BlockingOptions {
   /** Where in the file, from 0; by default at its own place. Of a file opened for appending always at its end. */
   position?: number | undefined

@@ -45,6 +45,7 @@ import { fstat, type FileStatus } from './status.js'
 
 const MAX_READ = 0x7fff_f000
 
+/** Options of `blocking.open`. */
 export interface OpenOptions extends BlockingOptions {
   /** Of a new file: 0o666 by default; the umask takes its bits away. */
   mode?: number | undefined

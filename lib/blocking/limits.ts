@@ -5,6 +5,7 @@ import { JobLine } from '../jobs/job-line.js'
 import { currentRuntime } from '../runtime/current.js'
 import { checkInteger } from '../task/validate.js'
 
+/** How many blocking calls of each kind run at a time, each in a thread. For `blocking.configure`. */
 export interface BlockingLimits {
   /** Calls on files that are made at a time: 8 unless it is said. */
   files?: number | undefined
@@ -26,6 +27,7 @@ export interface LaneStatistics {
   readonly limit: number
 }
 
+/** What the threads of blocking calls are doing. From `blocking.statistics`. */
 export interface BlockingStatistics {
   /** Threads that there are, in the whole process. */
   readonly threads: number

@@ -11,6 +11,7 @@ import { invalidType } from '../task/validate.js'
 import { shield } from '../time/shield.js'
 import { sleep } from '../time/sleep.js'
 
+/** Options of `File.lock` and `File.tryLock`. */
 export interface LockOptions {
   /** Whether others may have it, too, who ask for it so. By default one at a time. */
   shared?: boolean | undefined

@@ -18,6 +18,7 @@ export interface ProcessEnd {
   readonly signal: NodeJS.Signals | null
 }
 
+/** Options of `blocking.waitpid`. */
 export interface WaitOptions {
   /** Whether the system forgets the child then, as it should once. By default it does. */
   reap?: boolean | undefined

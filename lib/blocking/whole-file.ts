@@ -15,11 +15,13 @@ import { opening } from './opening.js'
 import { flagsOf, modeOf, pathOf, where, type OpenFlags, type PathLike } from './path.js'
 import { currentRuntime } from '../runtime/current.js'
 
+/** Options of `blocking.readFile`. */
 export interface ReadFileOptions extends BlockingOptions {
   /** What text it is made of; by default it is bytes. */
   encoding?: BufferEncoding | null | undefined
 }
 
+/** Options of `blocking.writeFile` and `appendFile`. */
 export interface WriteFileOptions extends BlockingOptions {
   /** `'w'` by default: an old file is written over. `'wx'` fails if there is one, `'a'` writes at its end. */
   flags?: OpenFlags | undefined

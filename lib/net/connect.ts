@@ -25,6 +25,7 @@ export interface ConnectBounds {
   signal?: AbortSignal | undefined
 }
 
+/** Where `connect` connects to, and how long it may take. */
 export interface ConnectOptions extends AddressOptions, ConnectBounds {
   /** Of the addresses of a name, those of this family only: 4, 6, or 0 for both, as by default. */
   family?: LookupOptions['family']

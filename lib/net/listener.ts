@@ -16,6 +16,7 @@ import type { UnixConnection } from './unix-connection.js'
 import { isUnix } from './unix-path.js'
 import { listeningUnix, type UnixListener, type UnixListenOptions } from './unix-listener.js'
 
+/** Where `listen` listens, and what the socket is like. */
 export interface ListenOptions extends AddressOptions {
   /** Connections the system holds until they are accepted, 4096 by default; the system has its own ceiling. */
   backlog?: number | undefined

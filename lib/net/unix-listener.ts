@@ -13,6 +13,7 @@ import { openNamed, unixName, type UnixNameOptions } from './unix-name.js'
 /** What a Unix socket that connects carries: bytes, or messages that stay apart. */
 export type UnixConnectionType = 'stream' | 'seqpacket'
 
+/** Where `listen` makes a Unix socket, and what it is like. */
 export interface UnixListenOptions extends UnixNameOptions {
   /** 'stream' by default. */
   type?: UnixConnectionType | undefined

@@ -4,6 +4,7 @@ import { missingArguments } from './errors.js'
 
 export type Callback0 = () => void
 
+/** Where `connect` connects to: a port, or the path of a Unix socket. As Node's `net.NetConnectOpts`. */
 export interface ConnectOptions {
   port?: number | string | undefined
   host?: string | undefined

@@ -29,8 +29,10 @@ import { invalidFdType, ipBlocked, systemError } from './errors.js'
 import { setGroup, setMulticastInterface } from './multicast.js'
 import type { AddressInfo } from './socket.js'
 
+/** IPv4 or IPv6. As in Node. */
 export type SocketType = 'udp4' | 'udp6'
 
+/** What `createSocket` takes. As Node's `dgram.SocketOptions`. */
 export interface SocketOptions {
   type: SocketType
   /** Whether `bind` takes an address that another socket has. */
@@ -52,6 +54,7 @@ export interface SocketOptions {
   sendBlockList?: BlockList | undefined
 }
 
+/** Where `bind` binds: to `port`, or to any that is free; at `address`, or at all. As Node's `dgram.BindOptions`. */
 export interface BindOptions {
   port?: number | undefined
   address?: string | undefined
@@ -61,6 +64,7 @@ export interface BindOptions {
   fd?: number | undefined
 }
 
+/** Whom a datagram is from, and its bytes (`size`). As Node's `dgram.RemoteInfo`. */
 export interface RemoteInfo {
   address: string
   family: 'IPv4' | 'IPv6'
@@ -68,7 +72,9 @@ export interface RemoteInfo {
   size: number
 }
 
+/** Called with each datagram ('message'). The buffer is the listener's to keep. */
 export type MessageListener = (message: Buffer, remote: RemoteInfo) => void
+/** Called when a datagram was given to the system, with its bytes, or could not be. That says nothing of its arrival. */
 export type SendCallback = (error: Error | null, bytes?: number) => void
 
 type Bytes = string | NodeJS.ArrayBufferView
@@ -81,6 +87,7 @@ const INT32_MAX = 0x7fff_ffff
 
 const socketMade = channel('udp.socket')
 
+/** A UDP socket; what it receives is its 'message' events. As `dgram.Socket` of Node. */
 export class Socket extends EventEmitter {
   type!: SocketType
   /** @internal Null: no fd has been needed so far, or it is closed. */

@@ -8,6 +8,7 @@ import { op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { invalidType, invalidValue } from '../task/validate.js'
 
+/** Options of `detach`. */
 export interface DetachOptions {
   /** Whether the socket stays open for writing when the peer has finished; false by default, as in Node. */
   allowHalfOpen?: boolean | undefined

@@ -8,7 +8,10 @@ import {
   type SocketType
 } from './datagram-socket.js'
 
-/** Node's is a function, which old packages call without `new` on an object of their own (`dgram.Socket.call(this)`). */
+/**
+ * A UDP socket; what it receives is its 'message' events. Old packages call Node's without `new`, on an object of their own
+ * (`dgram.Socket.call(this)`); so can this be.
+ */
 export const Socket = new Proxy(SocketClass, {
   apply(_target, self: unknown, [type, listener]: [SocketType | SocketOptions, MessageListener?]) {
     if (!(self instanceof SocketClass)) return new SocketClass(type, listener)
@@ -17,6 +20,7 @@ export const Socket = new Proxy(SocketClass, {
     return undefined
   }
 }) as typeof SocketClass & ((type: SocketType | SocketOptions, listener?: MessageListener) => SocketClass)
+/** What `new Socket` makes. */
 export type Socket = SocketClass
 
 /**

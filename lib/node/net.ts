@@ -13,12 +13,14 @@ import {
 import { prepareServer, Server as ServerClass, type ConnectionListener, type ServerOptions } from './server.js'
 import { checkedOptions, prepare, Socket as SocketClass, type InternalOptions, type SocketOptions } from './socket.js'
 
+/** Where to, and what the socket is like. As Node's `net.NetConnectOpts`. */
 export type NetConnectOptions = ConnectOptions & SocketOptions
 
 const clientSocket = channel('net.client.socket')
 
 /**
- * Node's are functions, which old packages call without `new`, or on an object of their own (`net.Socket.call(this)`).
+ * A TCP or Unix connection as a stream of Node's. Old packages call Node's without `new`, or on an object of their own
+ * (`net.Socket.call(this)`); so can this be.
  */
 export const Socket = new Proxy(SocketClass, {
   apply(_target, self: unknown, [options]: [InternalOptions?]) {
@@ -29,8 +31,10 @@ export const Socket = new Proxy(SocketClass, {
     return undefined
   }
 }) as typeof SocketClass & ((options?: SocketOptions | number) => SocketClass)
+/** What `new Socket` makes. */
 export type Socket = SocketClass
 
+/** Listens at a port or at a path, and makes a `Socket` of every connection; with `new` or without. As `net.Server` of Node. */
 export const Server = new Proxy(ServerClass, {
   apply(_target, self: unknown, [options, listener]: [ServerOptions?, ConnectionListener?]) {
     if (!(self instanceof ServerClass)) return new ServerClass(options, listener)
@@ -39,6 +43,7 @@ export const Server = new Proxy(ServerClass, {
     return undefined
   }
 }) as typeof ServerClass & ((options?: ServerOptions | ConnectionListener, listener?: ConnectionListener) => ServerClass)
+/** What `new Server` makes. */
 export type Server = ServerClass
 
 /**

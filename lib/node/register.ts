@@ -22,7 +22,7 @@ const { registerHooks } = module as unknown as { registerHooks?: (hooks: SyncHoo
 const rules: Rules = { packages: packagesOf(environment.packages), home: new URL('../', import.meta.url).href }
 
 /** The packages that it is limited to; null: none, all code gets ours. */
-export const { packages } = rules
+export const packages = rules.packages
 
 if (registerHooks === undefined) {
   module.register(new URL('register-hooks.js', import.meta.url), { data: rules })

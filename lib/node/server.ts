@@ -18,6 +18,7 @@ import { isPath, normalized, toNumber, type Callback0 } from './arguments.js'
 import { alreadyListening, checkPort, notRunning, systemError } from './errors.js'
 import { checkedBlockList, checkedFlag, infoOf, Socket, type AddressInfo, type Counting, type InternalOptions } from './socket.js'
 
+/** What `createServer` takes, and gives to every connection. As Node's `net.ServerOpts`. */
 export interface ServerOptions {
   allowHalfOpen?: boolean | undefined
   pauseOnConnect?: boolean | undefined
@@ -32,6 +33,7 @@ export interface ServerOptions {
   blockList?: BlockList | undefined
 }
 
+/** Where a server listens: at a port, at a path, or with a socket that listens already. As Node's `net.ListenOptions`. */
 export interface ListenOptions {
   port?: number | string | null | undefined
   host?: string | undefined
@@ -46,6 +48,7 @@ export interface ListenOptions {
   signal?: AbortSignal | undefined
 }
 
+/** Called with each connection ('connection'). */
 export type ConnectionListener = (socket: Socket) => void
 
 /** What 'drop' tells of a connection that was not taken. */
@@ -64,6 +67,7 @@ const BACKLOG = 511
 const serverSocket = channel('net.server.socket')
 const serverListen = tracingChannel('net.server.listen')
 
+/** Listens at a port or at a path, and makes a `Socket` of every connection. As `net.Server` of Node. */
 export class Server extends EventEmitter implements Counting {
   allowHalfOpen!: boolean
   pauseOnConnect!: boolean

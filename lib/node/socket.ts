@@ -20,6 +20,7 @@ import { Wire, type ReadTarget, type Written } from './wire.js'
 import type { Piece } from '../io/write-buffer.js'
 import type { BlockList } from 'node:net'
 
+/** Has a socket read into memory of the user's own, and calls in place of 'data'. As `onread` of Node. */
 export interface OnRead {
   /** What is received into, again and again; or a function that gives one for each read. */
   buffer: Uint8Array | (() => Uint8Array)
@@ -27,6 +28,7 @@ export interface OnRead {
   callback(count: number, buffer: Uint8Array): boolean
 }
 
+/** What `new Socket` takes. As Node's `net.SocketConstructorOpts`. */
 export interface SocketOptions {
   fd?: number | undefined
   allowHalfOpen?: boolean | undefined
@@ -58,6 +60,7 @@ export interface InternalOptions extends SocketOptions {
   manualStart?: boolean | undefined
 }
 
+/** Where a socket is bound. As Node's `net.AddressInfo`. */
 export interface AddressInfo {
   address: string
   family: string
@@ -67,6 +70,7 @@ export interface AddressInfo {
 /** The longest that a timer of Node's can be. */
 const TIMEOUT_MAX = 2 ** 31 - 1
 
+/** A TCP or Unix connection as a stream of Node's. As `net.Socket` of Node. */
 export class Socket extends Duplex {
   connecting!: boolean
   /** The idle timeout in milliseconds, as `setTimeout` has set it. */

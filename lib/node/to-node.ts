@@ -5,6 +5,7 @@ import { Connection } from '../net/connection.js'
 import { UnixConnection } from '../net/unix-connection.js'
 import { Socket } from './socket.js'
 
+/** Options of `toNode`. */
 export interface ToNodeOptions {
   /** Whether the socket stays open for writing when the peer has finished; false by default, as in Node. */
   allowHalfOpen?: boolean | undefined

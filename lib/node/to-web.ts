@@ -9,6 +9,7 @@ import { op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { invalidType } from '../task/validate.js'
 
+/** Both directions of a connection, as web streams. From `toWeb`. */
 export interface WebStreams {
   /** A byte stream: a reader in mode `'byob'` is read into directly. */
   readonly readable: ReadableStream<Uint8Array>

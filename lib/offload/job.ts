@@ -24,6 +24,7 @@ function current(): RunningJob {
   return running
 }
 
+/** What a function that was offloaded can ask and say of the job that it is: see `job`. */
 export interface Job {
   /** Whether a job runs here at all: the module may also be used without `offload`. */
   readonly active: boolean

@@ -10,6 +10,7 @@ import { WorkerPool, sharedPool, type WorkerKind } from './pool.js'
 import { inlineSource, moduleSource } from './source.js'
 import { holdsFunction, type AnyFunction, type Transferable } from './values.js'
 
+/** Where a function runs, for how long, and what is moved to it. For `offload`. */
 export interface OffloadOptions {
   /** Threads by default. There is one pool of each kind; a `WorkerPool` of your own has limits of its own. */
   pool?: WorkerKind | WorkerPool | undefined
@@ -27,6 +28,7 @@ export interface OffloadOptions {
   signal?: AbortSignal | undefined
 }
 
+/** For a function that is written where it is called, and sent as its text. For `offload`. */
 export interface InlineOptions extends OffloadOptions {
   /** The function uses nothing but its arguments and what is global. */
   inline: true

@@ -17,8 +17,10 @@ import { startProcess, startThread, type Ending, type Remote } from './remote.js
 import { toThrown } from './thrown.js'
 import type { Transferable } from './values.js'
 
+/** What functions run in: threads of this process, or processes of their own. */
 export type WorkerKind = 'threads' | 'processes'
 
+/** How many workers a `WorkerPool` has, and of what kind. */
 export interface WorkerPoolOptions {
   /** Threads by default: a process costs ten times as much, and is on its own when native code in it crashes. */
   kind?: WorkerKind | undefined
@@ -42,6 +44,7 @@ export interface WorkerPoolOptions {
   name?: string | undefined
 }
 
+/** What a `WorkerPool` is doing, and has done. */
 export interface WorkerPoolStatistics {
   /** Threads or processes that are there, and of them, those that do something. */
   readonly workers: number
@@ -72,6 +75,7 @@ export interface WorkerPoolJob {
   readonly cancelled: boolean
 }
 
+/** How long `WorkerPool.close` waits. */
 export interface WorkerPoolCloseOptions {
   /** Milliseconds that running jobs may go on before they are cancelled; 0 by default. */
   grace?: number | undefined

@@ -13,6 +13,7 @@ import { ownRuntime } from './current.js'
 import { Runtime } from './runtime.js'
 import { checkWatchdog, watchSteps, type WatchdogOptions } from './step-watchdog.js'
 
+/** Options of `run`. */
 export interface RunOptions {
   /** Cancels everything when it is aborted; `run` then rejects with the signal's reason. */
   signal?: AbortSignal | undefined

@@ -30,6 +30,7 @@ export interface BlockedStep {
   readonly cpuMs: number
 }
 
+/** When a step is too long, and who is told: `run(main, { watchdog })`. */
 export interface WatchdogOptions {
   /** Milliseconds that a step may take; 100 by default, at least 1. */
   ms?: number | undefined

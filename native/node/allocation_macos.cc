@@ -1,7 +1,8 @@
-// operator new and delete of the addon's own, for the one that is published for macOS: that has its C++ library within it,
-// whose operators are exported, and weak. dyld would take them for the operators of the whole process. These are
-// hidden (-fvisibility-global-new-delete=force-hidden), and the linker takes no others. Without exceptions, no memory is
-// the end, but for those who ask for a null pointer. An addon that is compiled on a Mac uses the system's library and its
+// operator new and delete of the addon's own, for the one that is published for macOS: that has its
+// C++ library within it, whose operators are exported, and weak. dyld would take them for the
+// operators of the whole process. These are hidden (-fvisibility-global-new-delete=force-hidden),
+// and the linker takes no others. Without exceptions, no memory is the end, but for those who ask
+// for a null pointer. An addon that is compiled on a Mac uses the system's library and its
 // operators.
 #include <cstdlib>
 #include <new>
@@ -15,7 +16,8 @@ void* Allocated(size_t size, std::align_val_t alignment) {
   const size_t at_least = alignof(void*);
   const size_t wanted = static_cast<size_t>(alignment);
   void* memory = nullptr;
-  const int error = posix_memalign(&memory, wanted < at_least ? at_least : wanted, size == 0 ? 1 : size);
+  const int error =
+      posix_memalign(&memory, wanted < at_least ? at_least : wanted, size == 0 ? 1 : size);
   return error == 0 ? memory : nullptr;
 }
 
@@ -28,8 +30,12 @@ void* OrAbort(void* memory) {
 
 void* operator new(size_t size) { return OrAbort(Allocated(size)); }
 void* operator new[](size_t size) { return OrAbort(Allocated(size)); }
-void* operator new(size_t size, std::align_val_t alignment) { return OrAbort(Allocated(size, alignment)); }
-void* operator new[](size_t size, std::align_val_t alignment) { return OrAbort(Allocated(size, alignment)); }
+void* operator new(size_t size, std::align_val_t alignment) {
+  return OrAbort(Allocated(size, alignment));
+}
+void* operator new[](size_t size, std::align_val_t alignment) {
+  return OrAbort(Allocated(size, alignment));
+}
 void* operator new(size_t size, const std::nothrow_t&) noexcept { return Allocated(size); }
 void* operator new[](size_t size, const std::nothrow_t&) noexcept { return Allocated(size); }
 
