@@ -3,11 +3,11 @@
  *
  *   --quick        short rounds, for CI
  *   --only NAMES   some of echo, ping, accept, first, udp, dgram, http, tls-down, tls-up, net, net-accept, idle, tasks, time, with commas
- *   --json FILE    the figures as JSON, too
+ *   --json FILE    the figures as JSON, too, and what they were measured on; scripts/figure.mjs draws them
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { cpus, release, type } from 'node:os'
 import { parseArgs } from 'node:util'
 import { buildPeers } from './peers.mjs'
 import { measureIdle } from './idle.mjs'
@@ -155,4 +155,15 @@ for (const [name, measureAll] of [['idle', measureIdle], ['tasks', measureTasks]
     printTable(measured)
   }
 }
-if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(results, null, 2))
+if (options.json !== undefined) {
+  const conditions = {
+    date: new Date().toISOString().slice(0, 10),
+    node: process.versions.node,
+    cpu: cpus()[0].model.trim(),
+    cores: cpus().length,
+    system: `${type()} ${release()}`,
+    pinned,
+    quick
+  }
+  writeFileSync(options.json, `${JSON.stringify({ ...conditions, results }, null, 2)}\n`)
+}
