@@ -12,7 +12,7 @@ const SYMBOL = 24
 /** Throws if the file is cut short, or has no dynamic section to speak of. @param {Buffer} bytes */
 export function readElf(bytes) {
   const file = new BinaryFile(bytes)
-  if (file.u32(0) !== MAGIC) return { arch: 'no ELF file', libraries: [], exports: [], versions: [], nodelete: false }
+  if (file.u32(0) !== MAGIC) return { arch: 'no ELF file', libraries: [], exports: [], imports: [], versions: [], nodelete: false }
   const segments = Array.from({ length: file.u16(56) }, (_, i) => {
     const at = file.u64(32) + i * file.u16(54)
     return { type: file.u32(at), offset: file.u64(at + 8), address: file.u64(at + 16), size: file.u64(at + 32) }
@@ -37,10 +37,12 @@ export function readElf(bytes) {
   const symbols = fileOffset(value(DT.SYMTAB))
   const count = file.u32(fileOffset(value(DT.HASH)) + 4)
   const exports = []
+  /** Looked for elsewhere when it is loaded. */
+  const imports = []
   for (let at = symbols; at < symbols + count * SYMBOL; at += SYMBOL) {
     const local = file.byte(at + 4) >> 4 === 0
     const undefinedHere = file.u16(at + 6) === 0
-    if (!local && !undefinedHere) exports.push(string(file.u32(at)))
+    if (!local) (undefinedHere ? imports : exports).push(string(file.u32(at)))
   }
 
   const versions = []
@@ -58,6 +60,7 @@ export function readElf(bytes) {
     arch: MACHINES[file.u16(18)] ?? `machine ${file.u16(18)}`,
     libraries: entries.filter(([tag]) => tag === DT.NEEDED).map(([, offset]) => string(offset)),
     exports,
+    imports,
     versions: [...new Set(versions)],
     nodelete: ((value(DT.FLAGS_1) ?? 0) & DF_1_NODELETE) !== 0
   }

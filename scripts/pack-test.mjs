@@ -65,7 +65,7 @@ async function main() {
   await bundles(project, environment)
   if (SHORT) return
   await executable(project, environment)
-  await foreignChecks({ check, notRun, project, echoes, must, run })
+  await foreignChecks({ check, notRun, project, work, echoes, must })
   await compiled(environment)
 }
 
