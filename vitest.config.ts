@@ -12,7 +12,9 @@ export default defineConfig({
     pool: 'forks',
     // The machine has two cores, and some tests count this process's fds.
     maxWorkers: 2,
-    testTimeout: 20_000
+    // For what hangs. What computes takes ten times as long where others keep the cores busy, and is right all the same.
+    testTimeout: 120_000,
+    hookTimeout: 60_000
   },
   resolve: {
     alias: [

@@ -1,12 +1,16 @@
 /** Jobs on real threads and processes. What must end a process is in a process of its own: test/offload-exit.test.ts. */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   all,
+  blocking,
   Cancelled,
+  checkpoint,
   connect,
   deferred,
   Event,
@@ -195,16 +199,29 @@ describe.each<WorkerKind>(['threads', 'processes'])('offload to %s', (kind) => {
       expect(pool.statistics()).toMatchObject({ cancelled: 1, terminated: 0, workers: 1, busy: 0 })
     }))
 
-  it('does not call a function whose module was still being loaded when the job was cancelled', () =>
-    on(function* (pool) {
-      let called = false
-      const task = spawn(() => offload(work, 'asks', [() => (called = true)], { pool, grace: LONG }))
-      while (pool.statistics().busy === 0) yield* sleep(0)
-      task.cancel()
-      yield* caught(() => task)
-      expect(called).toBe(false)
-      expect(pool.statistics()).toMatchObject({ cancelled: 1, terminated: 0 })
-    }))
+  it('does not call a function whose module was still being loaded when the job was cancelled', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'coreactor-offload-'))
+    const fifo = join(folder, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    const module = fixture('loads-until.mjs')
+    module.searchParams.set('until', fifo)
+    try {
+      await on(function* (pool) {
+        let called = false
+        const task = spawn(() => offload(module, 'asks', [() => (called = true)], { pool, grace: LONG }))
+        // Opened when the module, at the other end, has done so: it is being loaded until this is closed.
+        const gate = yield* blocking.open(fifo, 'w')
+        task.cancel()
+        yield* checkpoint()
+        yield* gate.close()
+        yield* caught(() => task)
+        expect(called).toBe(false)
+        expect(pool.statistics()).toMatchObject({ cancelled: 1, terminated: 0 })
+      })
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
 
   it('has a job that waits for checkpoints end at the next one', () =>
     on(function* (pool) {
