@@ -6,9 +6,9 @@
  *   node scripts/check-binaries.mjs linux       only those whose names begin so; the digest of the sources is not looked at
  *   node scripts/check-binaries.mjs --in FOLDER   those in another folder
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { readElf } from './elf.mjs'
@@ -44,6 +44,7 @@ for (const target of wanted) {
 if (compressed > MAX_COMPRESSED) complain(`${compressed} bytes compressed are more than ${MAX_COMPRESSED}`)
 if (names.length === 0) {
   if (contentOf(SOURCES)?.trim() !== sourcesDigest()) complain('prebuilds/ was compiled from other sources: npm run binaries')
+  for (const file of strangers()) complain(`${file} would be published, too`)
 }
 if (sums === undefined) complain(`${SUMS} is missing: npm run binaries`)
 console.log(`${wanted.length} files, ${compressed} bytes compressed`)
@@ -52,6 +53,14 @@ process.exitCode = wrong > 0 ? 1 : 0
 function complain(problem) {
   console.log(`WRONG  ${problem}`)
   wrong++
+}
+
+/** What lies between the files: what a compiler left that was killed. */
+function strangers() {
+  const ours = new Set([...targets.map(({ file }) => file), SUMS, SOURCES])
+  const entries = existsSync(folder) ? readdirSync(folder, { recursive: true, withFileTypes: true }) : []
+  const files = entries.filter((entry) => !entry.isDirectory()).map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+  return files.filter((file) => !ours.has(file))
 }
 
 /** Undefined if there is no such file. */

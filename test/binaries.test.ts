@@ -137,6 +137,12 @@ describe('all of them are refused', () => {
     expect(check()).toEqual({ status: 1, complaints: ['prebuilds/ was compiled from other sources: npm run binaries'] })
   })
 
+  it('when something lies between them that would be published, too', () => {
+    put()
+    writeFileSync(join(folder, 'linux-x64/coreactor.musl.node.part'), '')
+    expect(check()).toEqual({ status: 1, complaints: ['linux-x64/coreactor.musl.node.part would be published, too'] })
+  })
+
   it('when they are too big together to be in one package', () => {
     // What cannot be compressed.
     const content = randomBytes(500_000).toString('latin1')
