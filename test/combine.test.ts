@@ -23,7 +23,7 @@ import {
   type Coroutine,
   type Op
 } from 'coreactor'
-import { allParked } from 'coreactor/testing'
+import { allParked, Sequencer } from 'coreactor/testing'
 import { caught, deferred, onEveryKernel, pair } from './support.js'
 
 /** An operation that takes `ms` and gives `value`. */
@@ -349,7 +349,12 @@ onEveryKernel('any', (kernel) => {
 
   it('throws all failures, in the order in which they happened, when there is no success', async () => {
     await kernel.run(function* () {
-      const error = (yield* caught(() => any([failing(3, 'c'), failing(1, 'a'), failing(2, 'b')]))) as ScopeError
+      const sequencer = new Sequencer()
+      const failingAt = (position: number, message: string): Op<never> =>
+        sequencer.at(position, function* () {
+          throw new Error(message)
+        })
+      const error = (yield* caught(() => any([failingAt(2, 'c'), failingAt(0, 'a'), failingAt(1, 'b')]))) as ScopeError
       expect(error).toBeInstanceOf(ScopeError)
       expect(messages(error)).toEqual(['a', 'b', 'c'])
       expect(error.failures.map(({ error: each, task }) => [(each as Error).message, task.replace(/\d+/, 'N')])).toEqual([
