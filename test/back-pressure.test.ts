@@ -7,7 +7,7 @@ const MEGABYTE = 1024 * 1024
 it.each([
   ['small writes, which are copied', 4 * 1024],
   ['large writes, which are not', 256 * 1024]
-])('hazard 27: 64 MB through a slow reader in %s: what is buffered stays bounded', { timeout: 60_000 }, async (_, size) => {
+])('hazard 27: 64 MB through a slow reader in %s: what is buffered stays bounded', async (_, size) => {
   const { buffered, grown } = await sendToSlowReader(64 * MEGABYTE, size, MEGABYTE)
   expect(buffered).toBeLessThanOrEqual(64 * 1024 + size)
   // Half of what was sent would be far too much; garbage that is not collected yet is not.

@@ -31,6 +31,7 @@ import { MemoryKernel, type MemoryKernelOptions } from 'coreactor/testing'
 import { EAGAIN } from '../lib/kernel/errno.js'
 import { nativeKernel } from '../lib/kernel/native.js'
 import { linux } from './here.js'
+import { ENDS_MS } from './patience.js'
 import { caught } from './support.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -56,12 +57,12 @@ function threads(): string[] {
 }
 
 /** Runs a fixture, or code, as a process of its own, on the library as users have it. */
-async function script(what: string, timeLimit = 15_000): Promise<{ status: number | null; signal: string | null; output: string }> {
+async function script(what: string): Promise<{ status: number | null; signal: string | null; output: string }> {
   const args = what.endsWith('.mjs') ? [`test/fixtures/${what}`] : ['--input-type=module', '-e', what]
   const child = spawnProcess(process.execPath, args, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: timeLimit,
+    timeout: ENDS_MS,
     killSignal: 'SIGKILL'
   })
   let output = ''
@@ -383,7 +384,7 @@ describe('the process', () => {
   })
 
   it('hazard 55, 56: workers terminated at any moment, with calls under way, harm neither the process nor each other', async () => {
-    const { status, signal, output } = await script('blocking-storm.mjs', 60_000)
+    const { status, signal, output } = await script('blocking-storm.mjs')
     expect([status, signal, output.trim()]).toEqual([0, null, 'survived'])
-  }, 60_000)
+  })
 })

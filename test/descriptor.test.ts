@@ -48,7 +48,6 @@ import { system } from './fixtures/descriptor/system-calls.mjs'
 import { epoll, kqueueOf, linux, needs, watchesFifos } from './here.js'
 import { caught, onEveryKernel, pair, pattern } from './support.js'
 
-const PATIENCE = { timeout: 60_000 }
 /** What a process may take for something that has happened once; a spin takes one in each of the iterations. */
 const A_FEW_TURNS = 5
 const ITERATIONS = 200
@@ -1050,7 +1049,7 @@ it('hazard 9: a queue can be waited for, and one that is nested too deep is refu
   for (const n of [near, far, ...queues]) closeSync(n)
 })
 
-it('hazard 10: five thousand fds that are ready at once all make progress', PATIENCE, async () => {
+it('hazard 10: five thousand fds that are ready at once all make progress', async () => {
   const COUNT = 5000
   await run(function* () {
     const counters = Array.from({ length: COUNT }, () => system.eventfd(0))
@@ -1076,7 +1075,7 @@ it('hazard 10: five thousand fds that are ready at once all make progress', PATI
   })
 })
 
-it('hazard 11: an fd that always has more lets others have their turn', PATIENCE, async () => {
+it('hazard 11: an fd that always has more lets others have their turn', async () => {
   const [near, far] = system.pipe()
   started(spawnProcess('yes', { stdio: ['ignore', far, 'ignore'] }))
   closeSync(far)
@@ -1129,7 +1128,7 @@ it('hazard 11: a write that is taken byte by byte lets others have their turn, a
   )
 })
 
-it('hazard 19: an fd of another thread has its events there and here, each its own', PATIENCE, async () => {
+it('hazard 19: an fd of another thread has its events there and here, each its own', async () => {
   await run(async () => {
     const [near, far] = system.sockets()
     const here = fd(near)
@@ -1188,7 +1187,7 @@ describe('hazard 46: standard input and output, shared with the parent,', () => 
     closeSync(stdout)
   })
 
-  it('carry three hundred thousand lines through a child to a slow reader, and lose none', PATIENCE, () => {
+  it('carry three hundred thousand lines through a child to a slow reader, and lose none', () => {
     const script = `seq 300000 | "$1" "$2" | (sleep 0.2; cat) | cksum; seq 300000 | cksum`
     const { stdout, stderr } = spawnSync('sh', ['-c', script, 'sh', process.execPath, fixture('copy.mjs')], { encoding: 'utf8' })
     expect(stderr).toBe('')

@@ -11,6 +11,7 @@ import { inherits } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import coreactorDgram, { type RemoteInfo, type Socket, type SocketOptions } from 'coreactor/dgram'
 import { ENOBUFS } from '../lib/kernel/errno.js'
+import { ENDS_MS } from './patience.js'
 import { kernel } from './raw-fd.js'
 
 type Module = typeof coreactorDgram
@@ -820,7 +821,7 @@ describe('a process with coreactor/dgram', () => {
 
   function outputOf(module: string, body: string): { stdout: string; stderr: string; status: number | null } {
     const source = `import dgram from ${JSON.stringify(module)}\n${body}`
-    return spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8', timeout: 15_000 })
+    return spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8', timeout: ENDS_MS })
   }
 
   describe.each([['node:dgram'], [MODULE]])('as with %s', (module) => {

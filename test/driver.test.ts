@@ -26,6 +26,7 @@ import {
 } from '../lib/kernel/layout.js'
 import { addon, loopback, queuesAndTimers, reports, type Driver, type Report } from './fixtures/driver/addon.mjs'
 import { epoll, openFds } from './here.js'
+import { ENDS_MS } from './patience.js'
 
 const EBADF = -constants.errno.EBADF
 const EINVAL = -constants.errno.EINVAL
@@ -95,7 +96,7 @@ interface Ending {
 function play(fixture: string, args: string[] = [], options: string[] = []): Promise<Ending> {
   const path = fileURLToPath(new URL(`fixtures/driver/${fixture}`, import.meta.url))
   return new Promise((resolve) => {
-    execFile(process.execPath, [...options, path, ...args], { timeout: 60_000 }, (error, stdout, stderr) =>
+    execFile(process.execPath, [...options, path, ...args], { timeout: ENDS_MS }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : (error.code ?? error.signal ?? null), stdout, stderr })
     )
   })
@@ -393,7 +394,7 @@ describe('the process', () => {
 
 // --- worker threads -----------------------------------------------------------------------------------------------------
 
-describe('a worker', { timeout: 120_000 }, () => {
+describe('a worker', () => {
   it('hazard 53: may be terminated at any moment, a hundred times', async () => {
     const { code, stdout, stderr } = await play('terminate-storm.mjs')
     expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(/^seed \d+\nsurvived\n$/), stderr: '' })

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { op, run, sleep } from 'coreactor'
+import { ENDS_MS } from './patience.js'
 import { thrownBy } from './support.js'
 
 const FIXTURE = fileURLToPath(new URL('fixtures/guard-rails.mjs', import.meta.url))
@@ -19,7 +20,7 @@ interface Warning {
 /** Plays a scene of the fixture; what it prints, and the warnings in it. */
 function play(scene: string, debug = '1') {
   const env = { ...process.env, COREACTOR_DEBUG: debug }
-  const options = { encoding: 'utf8', timeout: 15_000, killSignal: 'SIGKILL', env } as const
+  const options = { encoding: 'utf8', timeout: ENDS_MS, killSignal: 'SIGKILL', env } as const
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', FIXTURE, scene], options)
   const all = [...stderr.matchAll(/\[(COREACTOR_\w+)\] CoreactorWarning: (.*)\n +at (.*)/g)].map(
     ([, code = '', message = '', frame = '']): Warning => ({ code, message, site: /[\w-]+\.mjs:\d+/.exec(frame)?.[0] ?? frame })

@@ -216,6 +216,6 @@ describe.skipIf(version === null)(`behind HAProxy${version === null ? ', which i
       expect([...answers]).toEqual([['right', answered]])
       services[1].kill('SIGTERM')
       expect(await services[1].ended()).toBe(0)
-    }, 60_000)
+    })
   })
 })

@@ -2,11 +2,8 @@
 import { createHash } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { createInterface, type Interface } from 'node:readline'
-import { afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, expect, it } from 'vitest'
 import { BUILD_MS, buildExamples, startService, type ChildService } from './child-service.js'
-
-// A process takes a second to start where others keep the cores busy.
-vi.setConfig({ testTimeout: 90_000 })
 
 const FOR_EVER = 999_999_999
 

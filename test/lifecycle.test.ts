@@ -25,10 +25,8 @@ import {
   type Scope
 } from 'coreactor'
 import { linux, openFiles } from './here.js'
+import { ENDS_MS, SETTLE_MS } from './patience.js'
 import { caught, deferred, pair } from './support.js'
-
-const SETTLE_MS = 5000
-const PATIENCE = { timeout: 60_000 }
 
 const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
 
@@ -43,7 +41,7 @@ interface Ending {
 function inProcess(file: string, ...args: string[]): Ending {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [fixture(file), ...args], {
     encoding: 'utf8',
-    timeout: 50_000,
+    timeout: ENDS_MS,
     killSignal: 'SIGKILL'
   })
   return { status, signal, stdout, stderr }
@@ -90,7 +88,7 @@ afterEach(async () => {
 
 describe('workers', () => {
   // In a process of its own: what goes wrong here aborts the process.
-  it('hazard 53: a hundred workers with listeners, connections and deadlines are terminated at random moments', PATIENCE, () => {
+  it('hazard 53: a hundred workers with listeners, connections and deadlines are terminated at random moments', () => {
     const seed = Number(process.env['COREACTOR_SEED'] ?? Date.now() % 2 ** 31)
     onTestFailed(() => console.error(`repeat with COREACTOR_SEED=${seed}`))
     const { status, signal, stdout, stderr } = inProcess('storm.mjs', String(seed))

@@ -26,6 +26,7 @@ import {
 import { MemoryKernel } from 'coreactor/testing'
 import { countTicks, fingerprint, loadAddon, type NativeAddon } from '../examples/native-job.js'
 import { EOPNOTSUPP } from '../lib/kernel/errno.js'
+import { ENDS_MS } from './patience.js'
 import { caught, thrownBy } from './support.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -66,7 +67,7 @@ beforeAll(async () => {
   expect(compile('-std=gnu11', '-O1', ...link, source, '-o', probePath)).toMatchObject({ status: 0, stderr: '' })
   probe = load(probePath) as Probe
   probe.start(nativeApi())
-}, 120_000)
+})
 
 describe('the header', () => {
   it.each([
@@ -257,9 +258,9 @@ describe('a job of an addon', () => {
 
 it('hazard 54: a worker may be terminated in a job of an addon that is unloaded with it', () => {
   const fixture = fileURLToPath(new URL('fixtures/native-worker.mjs', import.meta.url))
-  const { status, stdout, stderr } = spawnSync(process.execPath, [fixture, probePath], { encoding: 'utf8', timeout: 60_000 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [fixture, probePath], { encoding: 'utf8', timeout: ENDS_MS })
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'rd\n'.repeat(3), stderr: '' })
-}, 90_000)
+})
 
 describe('the example', () => {
   it('hashes on the pool, and a coroutine waits for its descriptor', async () => {

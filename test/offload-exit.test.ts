@@ -5,12 +5,9 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { BUILD_MS } from './child-service.js'
 import { root } from './documents.js'
-
-// A process takes a second to start where others keep the cores busy.
-vi.setConfig({ testTimeout: 90_000 })
 
 const SCENES = fileURLToPath(new URL('fixtures/offload/scenes.mjs', import.meta.url))
 

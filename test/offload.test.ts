@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import {
   all,
   blocking,
@@ -30,9 +30,6 @@ import { offload, OffloadError, WorkerPool, type WorkerKind, type WorkerPoolOpti
 import { BUILD_MS } from './child-service.js'
 import { root } from './documents.js'
 import { caught, thrownBy } from './support.js'
-
-// A process takes a second to start where others keep the cores busy.
-vi.setConfig({ testTimeout: 90_000 })
 
 const fixture = (name: string): URL => new URL(`fixtures/offload/${name}`, import.meta.url)
 const work = fixture('work.mjs')

@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { all, blocking, checkpoint, now, run, spawn, timeout, TimeoutError, type Coroutine } from 'coreactor'
 import { MemoryKernel } from 'coreactor/testing'
+import { ENDS_MS } from './patience.js'
 import { caught } from './support.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Processes take long to start where others use the machine. */
-const PATIENCE = { timeout: 120_000 }
 
 let directory: string
 const at = (name: string): string => join(directory, name)
@@ -37,7 +37,7 @@ async function script(code: string, env = {}): Promise<{ status: number | null; 
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
-    timeout: 60_000,
+    timeout: ENDS_MS,
     killSignal: 'SIGKILL'
   })
   let output = ''
@@ -134,7 +134,7 @@ function threadNames(): string[] {
   })
 }
 
-describe('what is still running', PATIENCE, () => {
+describe('what is still running', () => {
   it('is listed, with what it is made on, for how long, and whether anybody waits', async () => {
     const [path] = fifos(1)
     await run(function* () {
@@ -180,7 +180,7 @@ describe('what is still running', PATIENCE, () => {
   })
 })
 
-describe('a process', PATIENCE, () => {
+describe('a process', () => {
   /** Of a shell that goes on when its own parent has ended: its end is nobody's business in this process. */
   function orphan(command: string): number {
     return Number(execFileSync('sh', ['-c', `(${command}) >/dev/null 2>&1 & echo $!`], { encoding: 'utf8' }))

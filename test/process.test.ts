@@ -14,10 +14,10 @@ import { nativeKernel } from '../lib/kernel/native.js'
 import { Reactor } from '../lib/reactor/reactor.js'
 import { Registration } from '../lib/reactor/registration.js'
 import { ownRuntime } from '../lib/runtime/current.js'
+import { ENDS_MS } from './patience.js'
 import { deferred } from './support.js'
 
 const HERE = { port: 0, host: '127.0.0.1' }
-const PATIENCE = { timeout: 60_000 }
 /** What a process may take for something that has happened once; a spin takes one in each of the iterations. */
 const A_FEW_TURNS = 5
 const ITERATIONS = 200
@@ -43,7 +43,7 @@ afterEach(async () => {
 function inProcess(command: string, ...args: string[]) {
   const { status, signal, stdout, stderr } = spawnSync(command, args, {
     encoding: 'utf8',
-    timeout: 50_000,
+    timeout: ENDS_MS,
     killSignal: 'SIGKILL',
     maxBuffer: 2 ** 26
   })
@@ -227,7 +227,7 @@ describe('system calls that fail', () => {
     return { made: [...made].toSorted(), failed, echoed: stdout }
   }
 
-  it.runIf(hasStrace)(`hazard 15: EINTR of every other call loses and doubles nothing${unless}`, PATIENCE, () => {
+  it.runIf(hasStrace)(`hazard 15: EINTR of every other call loses and doubles nothing${unless}`, () => {
     // Not connect, which an injected error keeps from happening at all, nor epoll_ctl, at whose errors libuv aborts.
     const calls = ['accept4', 'epoll_wait', 'recvfrom', 'sendmsg', 'sendto', 'shutdown']
     const plain = traced(calls)
@@ -238,7 +238,7 @@ describe('system calls that fail', () => {
   })
 
   const goneBefore = ['ECONNABORTED', 'EPROTO', 'EPERM', 'ENETDOWN', 'EOPNOTSUPP']
-  it.runIf(hasStrace).each(goneBefore)(`hazard 17: %s from accept4 does not stop the server${unless}`, PATIENCE, (name) => {
+  it.runIf(hasStrace).each(goneBefore)(`hazard 17: %s from accept4 does not stop the server${unless}`, (name) => {
     const { failed, echoed } = traced(['accept4'], `error=${name}:when=2+2`)
     expect(echoed).toBe(expected)
     expect(failed.get('accept4')).toBeGreaterThan(1)
@@ -278,7 +278,7 @@ describe('system calls that fail', () => {
 /** Enough to load the library with: Node's loader opens many modules at a time. */
 const FDS = 256
 
-it('hazard 16: out of fds, accepting pauses with one warning, takes few turns, and recovers when fds are free', PATIENCE, async () => {
+it('hazard 16: out of fds, accepting pauses with one warning, takes few turns, and recovers when fds are free', async () => {
   // The shell limits that process alone.
   const script = `ulimit -n ${FDS}; exec "$0" "$1"`
   const child = started(
@@ -341,7 +341,7 @@ it('hazard 22: writing to a closed peer raises no SIGPIPE, in a program that lis
 })
 
 // In a process of its own: one that starves its host loop could not even fail.
-it('hazard 65: a flood on our server does not starve node:net in the same process, nor the other way round', PATIENCE, () => {
+it('hazard 65: a flood on our server does not starve node:net in the same process, nor the other way round', () => {
   const rounds = 50
   const { status, signal, stdout, stderr } = inProcess(process.execPath, fixture('neighbours.mjs'), `${rounds}`)
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' })

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { packagesOf, replacement } from '../lib/node/register-rules.js'
+import { ENDS_MS } from './patience.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -128,7 +129,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 function node(args: readonly string[], packages?: string): { stdout: string; stderr: string; status: number | null } {
   const { COREACTOR_REGISTER: _, NODE_OPTIONS: __, ...env } = process.env
   if (packages !== undefined) env['COREACTOR_REGISTER'] = packages
-  return spawnSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8', timeout: 30_000 })
+  return spawnSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8', timeout: ENDS_MS })
 }
 
 /** What the program prints, from JSON. */

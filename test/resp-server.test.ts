@@ -215,7 +215,7 @@ describe.each(servers)('RESP over $name', ({ start }) => {
     expect(tests.map((line) => line.split(',')[0])).toEqual(
       ['PING_INLINE', 'PING_MBULK', 'SET', 'GET', 'INCR'].map((name) => JSON.stringify(name))
     )
-  }, 30_000)
+  })
 })
 
 describe('RequestParser', () => {

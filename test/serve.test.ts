@@ -37,7 +37,6 @@ import { caught, onEveryKernel, readAll, thrownBy } from './support.js'
 const HERE = { port: 0, host: '127.0.0.1' }
 /** What a task may do before the others have their turn: see lib/task/scheduler.ts. */
 const BUDGET_OPERATIONS = 128
-const PATIENCE = { timeout: 60_000 }
 
 function* echo(connection: Connection): Coroutine<void> {
   for (let chunk; (chunk = yield* connection.readSome()) !== null; ) yield* connection.write(chunk)
@@ -587,7 +586,7 @@ describe('a server in a flood', () => {
     })
   })
 
-  it('hazard 29: five thousand that connect at once are all served', PATIENCE, async () => {
+  it('hazard 29: five thousand that connect at once are all served', async () => {
     await run(function* () {
       const server = yield* serve(HERE, function* (connection) {
         yield* connection.write('hello')
@@ -607,7 +606,7 @@ describe('a server in a flood', () => {
     })
   })
 
-  it('hazard 28: two that share a port both get some; closing one resets at most what it had not accepted', PATIENCE, async () => {
+  it('hazard 28: two that share a port both get some; closing one resets at most what it had not accepted', async () => {
     await run(function* () {
       const first = yield* serve({ ...HERE, reusePort: true }, echo)
       const { port } = first.address
@@ -667,7 +666,7 @@ describe('hazard 16: a server out of fds', () => {
 })
 
 describe('a socket that listens already', () => {
-  it('is taken over by a process that inherits it, and goes no further', PATIENCE, async () => {
+  it('is taken over by a process that inherits it, and goes no further', async () => {
     await run(async () => {
       const listener = await listen(HERE)
       const { port } = listener.address

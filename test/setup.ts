@@ -3,8 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { ownRuntime } from '../lib/runtime/current.js'
 import { openFiles } from './here.js'
-
-const SETTLE_MS = 2000
+import { SETTLE_MS } from './patience.js'
 
 /** The sockets this process holds, as the kernel names them; pipes and files are the test runner's. */
 export function openSockets(): string[] {

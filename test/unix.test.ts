@@ -969,7 +969,7 @@ describe('cancelled at every step', () => {
 describe('workers', () => {
   const start = (workerData: object): Worker => new Worker(new URL('fixtures/unix-worker.mjs', import.meta.url), { workerData })
 
-  it('hazard 39: of several that replace the same stale file at once, one gets the name', { timeout: 60_000 }, async () => {
+  it('hazard 39: of several that replace the same stale file at once, one gets the name', async () => {
     const path = somewhere()
     const workers = Array.from({ length: 4 }, () => start({ path }))
     const all = async (what?: string): Promise<unknown[]> => {
@@ -993,7 +993,7 @@ describe('workers', () => {
     await Promise.all(exits)
   })
 
-  it.runIf(watchesOftenTheSame)('hazard 41: descriptors that a worker has received do not outlive it', { timeout: 60_000 }, async () => {
+  it.runIf(watchesOftenTheSame)('hazard 41: descriptors that a worker has received do not outlive it', async () => {
     const path = somewhere()
     await run(function* () {
       const listener = yield* listen({ path })

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
+import { ENDS_MS } from '../patience.js'
 import { onBoth } from './both.js'
 
 const DIST = new URL('../../dist/net.js', import.meta.url).href
@@ -51,6 +52,6 @@ onBoth((_net, name) => {
     ]
   ])('%s', (_what, program, expected) => {
     // That it ends is waited for, however busy the machine is.
-    expect(output(program, expected === 'goes on' ? 3000 : 100_000)).toBe(expected)
+    expect(output(program, expected === 'goes on' ? 3000 : ENDS_MS)).toBe(expected)
   })
 })
