@@ -16,8 +16,8 @@ import { zig } from './zig.mjs'
 
 /** zig's name of the platform, with the oldest version that the addon is for; and the lists of sources.gypi that it takes. */
 const TARGETS = {
-  'x86_64-macos.11.0': ['core', 'core_kqueue', 'core_bsd', 'core_macos', 'node', 'node_macos'],
-  'aarch64-macos.11.0': ['core', 'core_kqueue', 'core_bsd', 'core_macos', 'node', 'node_macos'],
+  'x86_64-macos.11.0': ['core', 'core_kqueue', 'core_bsd', 'core_macos', 'node', 'node_macos', 'prebuilt_macos'],
+  'aarch64-macos.11.0': ['core', 'core_kqueue', 'core_bsd', 'core_macos', 'node', 'node_macos', 'prebuilt_macos'],
   'x86_64-freebsd.14.0': ['core', 'core_kqueue', 'core_bsd', 'core_freebsd', 'node']
 }
 const CORES = 2
