@@ -6,6 +6,8 @@
 import { EAGAIN, ECONNRESET, EINPROGRESS, EINTR, ENOTCONN, EPIPE, errnoOf, ETIMEDOUT } from '../kernel/errno.js'
 import type { Events, Kernel, Turn } from '../kernel/kernel.js'
 import {
+  ABOUT_FD_COUNT,
+  ABOUT_FDS,
   BATCH_CAPACITY,
   EDGE,
   ERROR,
@@ -22,31 +24,8 @@ import {
 } from '../kernel/layout.js'
 import { nativeKernel } from '../kernel/native.js'
 import { randomFrom } from '../task/random.js'
-import { checkInteger, invalidType, invalidValue, outOfRange } from '../task/validate.js'
-
-/** The calls of a kernel that a fault can be planned for: those that can fail. */
-export type FaultyOperation = Exclude<
-  { [K in keyof Kernel]: Kernel[K] extends (...args: never[]) => infer R ? (-1 extends R ? K : never) : never }[keyof Kernel],
-  Untouched
->
-
-/** What goes wrong with one kind of call, and when. */
-export interface Fault {
-  /**
-   * The name of the error that the call fails with, such as `'ECONNRESET'`; or `'short'`: the call moves only a part of
-   * the bytes that it could have, at least one. Not for datagrams, which that would cut off.
-   */
-  readonly fault: string
-  /** How many of a hundred calls are hit, at random. Either this or `nth`. */
-  readonly percent?: number | undefined
-  /** The first call that is hit: 1 is the first there is. */
-  readonly nth?: number | undefined
-  /** How many calls are hit from the `nth` on; 1 by default, Infinity for all. */
-  readonly times?: number | undefined
-}
-
-/** What goes wrong with which calls. Of several faults of one call the first in the list that hits is the one. */
-export type Faults = { readonly [K in FaultyOperation]?: Fault | readonly Fault[] | undefined }
+import { checkInteger, invalidType } from '../task/validate.js'
+import { canFail, checkedFaults, LENGTH_AT, type Fault, type Faults, type FaultyOperation } from './fault.js'
 
 /** Options of a `FaultyKernel`. */
 export interface FaultyKernelOptions {
@@ -57,54 +36,21 @@ export interface FaultyKernelOptions {
   seed?: number | undefined
 }
 
-/** Never spoilt. */
-type Untouched =
-  | 'events'
-  | 'open'
-  | 'close'
-  | 'requestTurn'
-  | 'ref'
-  | 'unref'
-  | 'cancelJob'
-  | 'takeResult'
-  | 'watchSteps'
-  | 'claimJob'
-  | 'now'
-  | 'entropy'
-  | 'freeMemory'
-  | 'encodeAddress'
-  | 'decodeAddress'
-
-const UNTOUCHED: ReadonlySet<string> = new Set<Untouched>([
-  'events',
-  'open',
-  'close',
-  'requestTurn',
-  'ref',
-  'unref',
-  'cancelJob',
-  'takeResult',
-  'now',
-  'entropy',
-  'freeMemory',
-  'encodeAddress',
-  'decodeAddress'
-])
-
 /** Which event a call waits for when it would block; of one that is not here, any. */
 const DIRECTIONS: Readonly<Record<string, number>> = {
   receive: READABLE,
   read: READABLE,
+  receiveMessage: READABLE,
+  receiveDatagrams: READABLE,
   accept: READABLE,
   send: WRITABLE,
   sendVector: WRITABLE,
+  sendMessage: WRITABLE,
+  sendDatagrams: WRITABLE,
+  sendFile: WRITABLE,
   write: WRITABLE,
   writeVector: WRITABLE
 }
-
-/** Calls that move bytes of one buffer, whose last argument is their number; and of many. */
-const ONE_BUFFER: ReadonlySet<string> = new Set(['receive', 'read', 'send', 'write'])
-const MANY_BUFFERS: ReadonlySet<string> = new Set(['sendVector', 'writeVector'])
 
 /** Errors that end a connection, whichever call met them. */
 const ENDS: ReadonlySet<number> = new Set([ECONNRESET, EPIPE, ETIMEDOUT, ENOTCONN])
@@ -113,12 +59,20 @@ const ENDS: ReadonlySet<number> = new Set([ECONNRESET, EPIPE, ETIMEDOUT, ENOTCON
 const AFTER_THE_END: Readonly<Record<string, number>> = {
   receive: 0,
   read: 0,
+  receiveMessage: 0,
   send: EPIPE,
   sendVector: EPIPE,
+  sendMessage: EPIPE,
+  sendFile: EPIPE,
   write: EPIPE,
   writeVector: EPIPE,
   shutdown: ENOTCONN
 }
+
+/** Calls that give out an fd, or two; and those after which it is nobody's here. */
+const GIVES_ONE: ReadonlySet<string> = new Set(['socket', 'accept', 'openProcess', 'lockDirectory'])
+const GIVES_TWO: ReadonlySet<string> = new Set(['pipe', 'socketPair', 'transferPipe'])
+const LETS_GO: ReadonlySet<string> = new Set(['closeFd', 'closeAfterJobs', 'letGo'])
 
 const HUNG_UP = READABLE | WRITABLE | READ_CLOSED | WRITE_CLOSED | ERROR
 
@@ -144,7 +98,7 @@ export interface FaultyKernel extends Kernel {}
  *   ready, so that who waits goes on. A call that always gets EAGAIN never ends, and time stands still on a virtual clock.
  * - `EINTR` never comes twice in a row, as it would not if the call were made again.
  * - `ECONNRESET`, `EPIPE`, `ETIMEDOUT` and `ENOTCONN` of a call that moves bytes, or of `shutdown`, end the connection: calls
- *   on it answer as if it had been reset, and the peer finds a reset when the fd is closed.
+ *   on it answer as if it had been reset, and the peer finds a reset when the fd is closed, or an end where it knows no reset.
  * - `closeFd` and `remove` do what they should, and fail then; so does `connect` with `EINTR` and `EINPROGRESS`. Any other
  *   call that is hit has not happened.
  *
@@ -198,12 +152,7 @@ export class FaultyKernel {
       if (!(name in this)) Object.defineProperty(this, name, { value: this.forward(name), enumerable: true })
     }
     for (const [name, planned] of Object.entries(faults)) {
-      if (planned === undefined) continue
-      const where = `options.faults.${name}`
-      if (UNTOUCHED.has(name) || !(name in this)) throw invalidValue(where, 'is no call that can fail', planned)
-      const list = Array.isArray(planned) ? (planned as readonly Fault[]) : [planned as Fault]
-      for (const fault of list) checkFault(where, name, fault)
-      this.faults.set(name, list)
+      if (planned !== undefined) this.faults.set(name, checkedFaults(name, planned, name in this))
     }
   }
 
@@ -254,7 +203,7 @@ export class FaultyKernel {
 
   private forward(name: string): Call {
     const call = (this.over as unknown as Record<string, Call>)[name] as Call
-    if (UNTOUCHED.has(name)) return call.bind(this.over)
+    if (!canFail(name)) return call.bind(this.over)
     return (...args) => {
       const result = this.make(name, call, args)
       this.note(name, args, result)
@@ -265,8 +214,7 @@ export class FaultyKernel {
   private make(name: string, call: Call, args: unknown[]): unknown {
     const calls = (this.made.get(name) ?? 0) + 1
     this.made.set(name, calls)
-    const fd = args[0] as number
-    const afterTheEnd = this.afterTheEnd(fd, name)
+    const afterTheEnd = this.afterTheEnd(name, args)
     if (afterTheEnd !== undefined) return afterTheEnd
     const interrupted = this.interrupted.delete(name)
     for (const { fault, percent, nth, times = 1 } of this.faults.get(name) ?? []) {
@@ -276,7 +224,7 @@ export class FaultyKernel {
         const part = this.partOf(name, args)
         if (part === null) continue
         this.count(name, fault)
-        this.owe(fd, name)
+        this.owe(name, args)
         return call.apply(this.over, part)
       }
       const errno = errnoOf(fault) as number
@@ -293,7 +241,7 @@ export class FaultyKernel {
   private fail(name: string, call: Call, args: unknown[], errno: number): unknown {
     const fd = args[0] as number
     if (errno === EINTR) this.interrupted.add(name)
-    if (errno === EAGAIN) this.owe(fd, name)
+    if (errno === EAGAIN) this.owe(name, args)
     if (name === 'closeFd' || name === 'remove') call.apply(this.over, args)
     if (name === 'connect' && (errno === EINTR || errno === EINPROGRESS)) {
       const result = call.apply(this.over, args) as number
@@ -304,26 +252,38 @@ export class FaultyKernel {
       this.ended.set(fd, errno === ENOTCONN ? ECONNRESET : 0)
       // The peer is told when the fd is closed. Failing only says that it is no socket, or none that can be reset.
       this.over.setOption(fd, SocketOption.LINGER, 0)
-      this.owe(fd, name)
+      this.owe(name, args)
     }
     return errno
   }
 
-  private afterTheEnd(fd: number, name: string): number | undefined {
+  private afterTheEnd(name: string, args: unknown[]): number | undefined {
+    const fd = args[0] as number
     const unread = this.ended.get(fd)
     if (unread === undefined || !(name in AFTER_THE_END)) return undefined
     if (DIRECTIONS[name] !== READABLE) return AFTER_THE_END[name]
     this.ended.set(fd, 0)
+    if (name === 'receiveMessage') (args[4] as Int32Array).fill(0, 0, ABOUT_FDS)
     return unread
   }
 
-  /** The arguments of a call that moves a part of the bytes; null if there is no part of them. */
+  /** The arguments of a call that moves a part of what it could; null if there is no part of it. */
   private partOf(name: string, args: unknown[]): unknown[] | null {
-    if (ONE_BUFFER.has(name)) {
-      const [fd, bytes, offset, length] = args as [number, Uint8Array, number, number]
-      return length < 2 ? null : [fd, bytes, offset, this.less(length)]
-    }
-    const [fd, chunks, skip] = args as [number, readonly Uint8Array[], number]
+    const at = LENGTH_AT[name]
+    if (at === undefined) return this.partOfVector(args as [number, readonly Uint8Array[], number])
+    const length = args[at] as number
+    if (length < 2 || !this.isDivisible(name, args[0] as number)) return null
+    return args.with(at, this.less(length))
+  }
+
+  /** Of messages only those can be taken in parts that are made of bytes. */
+  private isDivisible(name: string, fd: number): boolean {
+    if (name !== 'sendMessage' && name !== 'receiveMessage') return true
+    const about = this.over.describeFd(fd)
+    return typeof about !== 'number' && about.is === 'socket' && about.type === 'stream'
+  }
+
+  private partOfVector([fd, chunks, skip]: [number, readonly Uint8Array[], number]): unknown[] | null {
     const total = chunks.reduce((sum, { length }) => sum + length, -skip)
     if (total < 2) return null
     const part: Uint8Array[] = []
@@ -349,29 +309,25 @@ export class FaultyKernel {
 
   /** Keeps what this kernel knows of fds true. */
   private note(name: string, args: unknown[], result: unknown): void {
-    if (name === 'remove' || name === 'closeFd') {
-      const fd = args[0] as number
+    const fd = args[0] as number
+    for (const made of fdsMade(name, args, result)) this.fds.add(made)
+    if (LETS_GO.has(name)) this.fds.delete(fd)
+    if (name === 'add' && result === 0) {
+      const [, interest, mode, slot, generation] = args as [number, number, number, number, number]
+      this.watches.set(fd, { interest, mode, slot, generation })
+      if (this.ended.has(fd)) this.owe(name, args)
+    } else if (name === 'remove' || name === 'closeFd') {
       this.watches.delete(fd)
       this.owed.delete(fd)
-      if (name === 'remove') return
-      this.fds.delete(fd)
-      this.ended.delete(fd)
-    } else if (name === 'add' && result === 0) {
-      const [fd, interest, mode, slot, generation] = args as [number, number, number, number, number]
-      this.watches.set(fd, { interest, mode, slot, generation })
-      if (this.ended.has(fd)) this.owe(fd, name)
-    } else if (name === 'takeFd' && result === 0) {
-      this.fds.add(args[0] as number)
-    } else if ((name === 'socket' || name === 'accept') && (result as number) >= 0) {
-      this.fds.add(result as number)
-    } else if ((name === 'pipe' || name === 'socketPair') && typeof result !== 'number') {
-      for (const fd of result as readonly number[]) this.fds.add(fd)
+      if (name === 'closeFd') this.ended.delete(fd)
     }
   }
 
-  /** The kernel below has no reason to report the fd again: this one will. */
-  private owe(fd: number, name: string): void {
-    this.owed.set(fd, (this.owed.get(fd) ?? 0) | (DIRECTIONS[name] ?? READABLE | WRITABLE))
+  /** The kernel below has no reason to report the fds of this call again: this one will. */
+  private owe(name: string, [fd, other]: unknown[]): void {
+    for (const each of name === 'splice' ? [fd, other] : [fd]) {
+      this.owed.set(each as number, (this.owed.get(each as number) ?? 0) | (DIRECTIONS[name] ?? READABLE | WRITABLE))
+    }
     if (this.isOpen) this.over.requestTurn()
   }
 
@@ -407,6 +363,17 @@ export class FaultyKernel {
   }
 }
 
+/** The fds that a call has given out, or taken over. */
+function fdsMade(name: string, args: unknown[], result: unknown): readonly number[] {
+  if (GIVES_TWO.has(name)) return typeof result === 'number' ? [] : (result as readonly number[])
+  if ((result as number) < 0) return []
+  if (GIVES_ONE.has(name)) return [result as number]
+  if (name === 'takeFd') return [args[0] as number]
+  if (name !== 'receiveMessage') return []
+  const about = args[4] as Int32Array
+  return [...about.subarray(ABOUT_FDS, ABOUT_FDS + (about[ABOUT_FD_COUNT] as number))]
+}
+
 /** The names of everything that can be called on `kernel`. */
 function callsOf(kernel: Kernel): string[] {
   const names = new Set<string>()
@@ -416,21 +383,4 @@ function callsOf(kernel: Kernel): string[] {
     }
   }
   return [...names]
-}
-
-function checkFault(where: string, name: string, planned: Fault): void {
-  if (planned === null || typeof planned !== 'object') throw invalidType(where, 'a fault or an array of faults', planned)
-  const { fault, percent, nth, times } = planned
-  if (typeof fault !== 'string') throw invalidType(`${where}.fault`, 'of type string', fault)
-  if (fault === 'short' && !ONE_BUFFER.has(name) && !MANY_BUFFERS.has(name)) {
-    throw invalidValue(`${where}.fault`, 'is only for calls that move bytes of a stream', fault)
-  }
-  if (fault !== 'short' && errnoOf(fault) === undefined) throw invalidValue(`${where}.fault`, 'is no error of this system', fault)
-  if ((percent === undefined) === (nth === undefined)) throw invalidValue(where, 'needs either percent or nth', planned)
-  if (percent !== undefined) {
-    if (typeof percent !== 'number') throw invalidType(`${where}.percent`, 'of type number', percent)
-    if (!(percent >= 0 && percent <= 100)) throw outOfRange(`${where}.percent`, '>= 0 && <= 100', percent)
-  }
-  if (nth !== undefined) checkInteger(`${where}.nth`, nth, 1, Number.MAX_SAFE_INTEGER)
-  if (times !== undefined && times !== Infinity) checkInteger(`${where}.times`, times, 1, Number.MAX_SAFE_INTEGER)
 }

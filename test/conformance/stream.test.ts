@@ -2,16 +2,11 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { duplexPair } from 'node:stream'
-import { fromNode, pipe, run, socketPair, until, type Coroutine } from 'coreactor'
-import { MemoryKernel, memoryPair, type FaultyOperation, type Faults } from 'coreactor/testing'
-import type { Stream } from '../../lib/io/stream.js'
-import { pair } from '../support.js'
+import { fromNode, run, until, type Coroutine } from 'coreactor'
+import { memoryPair } from 'coreactor/testing'
 import { checkStream } from './check-stream.js'
-import { runInMemory, runWithFaults, type End, type StreamKind } from './stream-kind.js'
-
-checkStream('TCP', { run: (main) => run(main), pair, twoWay: true, halfClose: true, reset: true })
-
-checkStream('TCP in memory', { run: (main) => runInMemory(main), pair, twoWay: true, halfClose: true, reset: true })
+import { PIPE, SOCKET_PAIR, TCP, UNIX } from './kinds.js'
+import { runInMemory, type End } from './stream-kind.js'
 
 // Every write is a partial one, and every frame comes in pieces.
 checkStream('a memory pair with little room', {
@@ -26,76 +21,10 @@ checkStream('a memory pair with little room', {
   big: 400_000
 })
 
-const kernels = [
-  ['', (main) => run(main)],
-  [' in memory', (main) => runInMemory(main)]
-] satisfies [string, StreamKind['run']][]
-
-for (const [where, runOn] of kernels) {
-  checkStream(`a pipe${where}`, {
-    run: runOn,
-    *pair(): Coroutine<[End, End]> {
-      const { reader, writer } = yield* pipe()
-      // Each end is a whole stream, of which the types show one direction.
-      return [writer as Stream, reader as Stream]
-    },
-    twoWay: false,
-    halfClose: false,
-    reset: false,
-    big: 1024 * 1024
-  })
-
-  // A Unix socket says ECONNRESET only to whose data the other has not read, so a reset is an end to most.
-  checkStream(`a socket pair${where}`, {
-    run: runOn,
-    *pair() {
-      return yield* socketPair()
-    },
-    twoWay: true,
-    halfClose: true,
-    reset: false,
-    big: 2 * 1024 * 1024
-  })
+for (const [name, ends] of Object.entries({ TCP, 'a Unix connection': UNIX, 'a pipe': PIPE, 'a socket pair': SOCKET_PAIR })) {
+  checkStream(name, { ...ends, run: (main) => run(main) })
+  checkStream(`${name} in memory`, { ...ends, run: (main) => runInMemory(main) })
 }
-
-/** Calls that do a part of what they could, and say that they would block when they would not. */
-const reluctant = (...operations: FaultyOperation[]): Faults =>
-  Object.fromEntries(
-    operations.map((operation) => [
-      operation,
-      [
-        { fault: 'EINTR', percent: 5 },
-        { fault: 'EAGAIN', percent: 50 },
-        { fault: 'short', percent: 60 }
-      ]
-    ])
-  )
-
-const reluctantSockets: Faults = {
-  ...reluctant('receive', 'send', 'sendVector'),
-  accept: [
-    { fault: 'ECONNABORTED', percent: 20 },
-    { fault: 'EAGAIN', percent: 50 }
-  ]
-}
-
-checkStream('TCP, reluctantly', {
-  run: (main) => runWithFaults(main, reluctantSockets),
-  pair,
-  twoWay: true,
-  halfClose: true,
-  reset: true,
-  reluctant: true
-})
-
-checkStream('TCP in memory, reluctantly', {
-  run: (main) => runWithFaults(main, reluctantSockets, new MemoryKernel()),
-  pair,
-  twoWay: true,
-  halfClose: true,
-  reset: true,
-  reluctant: true
-})
 
 checkStream('fromNode over sockets', {
   run: (main) => run(main),
