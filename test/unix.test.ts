@@ -24,6 +24,7 @@ import {
   scope,
   SeqpacketConnection,
   serve,
+  sleep,
   spawn,
   TimeoutError,
   unixDatagram,
@@ -501,6 +502,24 @@ describe('descriptors over a stream', () => {
       const message = yield* server.receiveFds({ maxFds: 1 })
       expect(message?.fds).toHaveLength(1)
       yield* closeAll(...(message?.fds ?? []), client, server)
+    })
+  })
+
+  it('bytes that descriptors came with count as received and as sent: a server does not take their sender for silent', async () => {
+    await run(function* () {
+      const path = somewhere()
+      const evicted = { connection: 0, idle: 0, firstByte: 0, minRate: 0 }
+      const server = yield* serve({ path, timeouts: { firstByte: 200 } }, function* (connection) {
+        const message = yield* connection.receiveFds()
+        yield* closeAll(...(message?.fds ?? []))
+        yield* connection.read(Buffer.alloc(1))
+      })
+      const client = yield* connect({ path })
+      yield* client.sendFds([client], 'abc')
+      yield* sleep(300)
+      expect([client.bytesWritten, server.statistics().bytesRead, server.statistics().evicted]).toEqual([3, 3, evicted])
+      yield* client.close()
+      yield* server.close({ grace: 1000 })
     })
   })
 

@@ -2,7 +2,7 @@
  * Moving everything that comes on one stream to another, with back-pressure. Small pieces are copied; a flood goes through
  * the kernel by splice(2), where it can. What was taken from the source and not by the target goes back to the source.
  */
-import { EAGAIN, EINVAL, ENOSYS, EPIPE, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, EINVAL, ENOSYS, EPIPE, SystemError } from '../kernel/errno.js'
 import { ERROR, READABLE, WRITABLE } from '../kernel/layout.js'
 import { current } from '../task/ambient.js'
 import { Cancelled } from '../task/errors.js'
@@ -145,6 +145,7 @@ class Move extends Leaf<number> {
     }
     spare.give(pipe)
     if (isUnsupported(count)) return this.copyFromNowOn()
+    if (count === EINTR) return true
     if (count === EAGAIN) this.flood = false
     return concluded(source, count) !== 0
   }
@@ -178,6 +179,7 @@ class Move extends Leaf<number> {
       return true
     }
     if (isUnsupported(count)) return this.copyFromNowOn()
+    if (count === EINTR) return true
     if (count === EAGAIN) {
       // One of the two, and which is not said. What changes from now on is reported.
       const empty = (kernel.poll(fd, READABLE) & READABLE) === 0
@@ -205,7 +207,7 @@ class Move extends Leaf<number> {
       output.taken += count
     } else if (count === EAGAIN) {
       handle.exhausted(WRITABLE)
-    } else if (count < 0) {
+    } else if (count < 0 && count !== EINTR) {
       output.fail(new SystemError(count, 'write'))
       output.check(this)
     }
@@ -219,7 +221,9 @@ class Move extends Leaf<number> {
     let count = 0
     while (count < held) {
       const read = source.handle.kernel.read(pipe[0], bytes, count, held - count)
-      // Never seen: the bytes are there, and nobody else has the pipe.
+      // The bytes are there, and nobody else has the pipe.
+      if (read === EINTR || read === EAGAIN) continue
+      // Never seen.
       if (read <= 0) break
       count += read
     }

@@ -1,5 +1,5 @@
 /** Sending a part of a file to a socket without its coming here. Opening files is for `node:fs`. */
-import { EAGAIN, EBADF, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EBADF, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE, SystemError } from '../kernel/errno.js'
 import { WRITABLE } from '../kernel/layout.js'
 import { current } from '../task/ambient.js'
 import { Cancelled } from '../task/errors.js'
@@ -53,6 +53,7 @@ export class SendFile extends Writing<number> {
         handle.exhausted(WRITABLE)
         return false
       }
+      if (count === EINTR) continue
       if (count < 0) this.fail(count, output)
       this.sent += count
       output.taken += count

@@ -6,7 +6,8 @@
  * above this line; a kernel makes the call and returns a number.
  *
  * Every call that can fail returns a number: >= 0 on success, `-errno` (Linux numbering on Linux) on failure. None throws
- * for a failed system call, and none blocks.
+ * for a failed system call, and none blocks. `native.ts` makes a call again that a signal has interrupted; another kernel may
+ * answer EINTR, and then who has called does so.
  */
 
 /** One record of {@link Kernel.events}: `EVENT_INTS` consecutive 32-bit integers. See `layout.ts` for their order. */

@@ -10,58 +10,41 @@ import { Leaf } from '../task/leaf.js'
 import { op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { sleep } from '../time/sleep.js'
+import { Receiving } from './receiving.js'
 import { Socket } from './socket.js'
-import { receiveOne, type Limits, type UnixMessage } from './unix-message.js'
+import { receiveOne, transmit, type Limits, type Outgoing, type UnixMessage } from './unix-message.js'
 import { asUnix } from './unix-path.js'
 
 /** Null: 0 bytes that were no message, which is the end of a seqpacket connection. */
-class ReceiveMessage extends Leaf<UnixMessage | null> {
-  private readonly handle: Handle
+class ReceiveMessage extends Receiving<UnixMessage | null> {
   private readonly limits: Limits
 
   constructor(handle: Handle, limits: Limits) {
-    super()
-    this.handle = handle
+    super(handle)
     this.limits = limits
   }
 
-  protected override attempt(): boolean {
+  protected override take(): boolean {
     const { handle } = this
-    if (handle.reader !== null && handle.reader !== this) throw new BusyError('receiving from this socket')
-    if (handle.closed) throw new ClosedError('the socket')
-    if ((handle.readiness & READABLE) === 0) return false
-    handle.reader = null
     const message = receiveOne(handle, this.limits)
     if (message === WOULD_BLOCK) return false
     // The end stays readable, whether or not its event has come yet.
     if (message === null) handle.readiness |= READABLE | READ_CLOSED
     return this.complete(message)
   }
-
-  protected override arm(): void {
-    this.handle.reader = this
-  }
-
-  override disarm(): void {
-    this.handle.reader = null
-  }
 }
 
-export interface Outgoing {
-  readonly data: Uint8Array
-  readonly fds: Int32Array
-  /** Undefined: the peer. */
-  readonly to: Uint8Array | undefined
-  /** How errors call it. */
+export interface Addressed extends Outgoing {
+  /** How errors call whom it is for. */
   readonly address: UnixAddress | undefined
 }
 
 /** False: there is no room, and no event will say when there is. */
 class SendMessage extends Leaf<boolean> {
   private readonly handle: Handle
-  private readonly outgoing: Outgoing
+  private readonly outgoing: Addressed
 
-  constructor(handle: Handle, outgoing: Outgoing) {
+  constructor(handle: Handle, outgoing: Addressed) {
     super()
     this.handle = handle
     this.outgoing = outgoing
@@ -73,13 +56,12 @@ class SendMessage extends Leaf<boolean> {
     if (handle.closed) throw new ClosedError('the socket')
     if ((handle.readiness & WRITABLE) === 0) return false
     handle.writer = null
-    const { data, fds, to } = outgoing
-    const result = handle.kernel.sendMessage(handle.fd, data, 0, data.length, fds, to)
+    const result = transmit(handle, outgoing)
     if (result >= 0) return this.complete(true)
     if (result === ENOBUFS) return this.complete(false)
     if (result !== EAGAIN) throw new SystemError(result, 'sendmsg', outgoing.address)
     // It may be the receiver who has no room. Linux tells the senders that are connected to it, and nobody else.
-    if (to !== undefined) return this.complete(false)
+    if (outgoing.to !== undefined) return this.complete(false)
     handle.exhausted(WRITABLE)
     return false
   }
@@ -132,7 +114,7 @@ export abstract class MessageSocket extends Socket {
   }
 
   /** @internal */
-  protected sendOne(outgoing: Outgoing): Op<void> {
+  protected sendOne(outgoing: Addressed): Op<void> {
     const { handle } = this
     return op(function* () {
       for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {

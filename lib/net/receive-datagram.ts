@@ -1,13 +1,12 @@
 /** Receiving datagrams: one, into the library's buffer or the caller's, or as many as there are into a slab. */
-import { EAGAIN, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
 import { READABLE } from '../kernel/layout.js'
-import { BusyError, ClosedError } from '../io/errors.js'
 import { ReadSlab } from '../io/read-slab.js'
-import { Leaf } from '../task/leaf.js'
 import type { AddressBook } from './address-book.js'
 import { ofTheNetwork, type DatagramEnd } from './datagram-end.js'
 import { DatagramRecords } from './datagram-records.js'
 import type { DatagramSlab } from './datagram-slab.js'
+import { Receiving } from './receiving.js'
 import type { SocketAddress } from '../kernel/kernel.js'
 
 /** A datagram that was received. */
@@ -31,24 +30,13 @@ export interface Datagram<A = SocketAddress> {
   readonly dropped?: number
 }
 
-abstract class Receiving<T, A> extends Leaf<T> {
+abstract class ReceivingDatagrams<T, A> extends Receiving<T> {
   protected readonly end: DatagramEnd<A>
 
   constructor(end: DatagramEnd<A>) {
-    super()
+    super(end.handle)
     this.end = end
   }
-
-  protected override attempt(): boolean {
-    const { handle } = this.end
-    if (handle.reader !== null && handle.reader !== this) throw new BusyError('receiving from this socket')
-    if (handle.closed) throw new ClosedError('the socket')
-    if ((handle.readiness & READABLE) === 0) return false
-    handle.reader = null
-    return this.take()
-  }
-
-  protected abstract take(): boolean
 
   /** Datagrams received; 0: none is there, and the registration has been told. */
   protected receive(records: DatagramRecords, data: Uint8Array, size: number, count: number): number {
@@ -61,21 +49,13 @@ abstract class Receiving<T, A> extends Leaf<T> {
         return 0
       }
       // Each is told once: it does not come again.
-      if (connected || !ofTheNetwork(received)) throw new SystemError(received, 'recv')
+      if (received !== EINTR && (connected || !ofTheNetwork(received))) throw new SystemError(received, 'recv')
     }
-  }
-
-  protected override arm(): void {
-    this.end.handle.reader = this
-  }
-
-  override disarm(): void {
-    this.end.handle.reader = null
   }
 }
 
 /** `recv()` */
-export class ReceiveDatagram<A> extends Receiving<Datagram<A>, A> {
+export class ReceiveDatagram<A> extends ReceivingDatagrams<Datagram<A>, A> {
   protected override take(): boolean {
     const { end } = this
     const { runtime } = end.handle
@@ -88,7 +68,7 @@ export class ReceiveDatagram<A> extends Receiving<Datagram<A>, A> {
 }
 
 /** `recvInto(buffer)` */
-export class ReceiveDatagramInto<A> extends Receiving<Datagram<A>, A> {
+export class ReceiveDatagramInto<A> extends ReceivingDatagrams<Datagram<A>, A> {
   private readonly into: Uint8Array
 
   constructor(end: DatagramEnd<A>, into: Uint8Array) {
@@ -106,7 +86,7 @@ export class ReceiveDatagramInto<A> extends Receiving<Datagram<A>, A> {
 }
 
 /** `recvBatch(slab)` */
-export class ReceiveBatch extends Receiving<number, SocketAddress> {
+export class ReceiveBatch extends ReceivingDatagrams<number, SocketAddress> {
   private readonly book: AddressBook
   private readonly slab: DatagramSlab
 

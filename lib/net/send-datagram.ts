@@ -1,5 +1,5 @@
 /** Sending datagrams: one, or a slab full. Whole or not at all; what waits is the caller, and nothing is queued here. */
-import { EAGAIN, ENOBUFS, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, ENOBUFS, SystemError } from '../kernel/errno.js'
 import type { SocketAddress } from '../kernel/kernel.js'
 import { WRITABLE } from '../kernel/layout.js'
 import { BusyError, ClosedError } from '../io/errors.js'
@@ -41,15 +41,20 @@ abstract class Sending<T> extends Leaf<T> implements Deadline {
   /** As the kernel's call: how many were taken, or an error; 0: none, and it is to be tried again later. */
   protected sendDatagrams(records: DatagramRecords, data: Uint8Array, size: number, first: number, count: number): number {
     const { handle, connected } = this.end
-    let sent = handle.kernel.sendDatagrams(handle.fd, records.bytes, data, size, first, count)
+    let sent = this.sendOnce(records, data, size, first, count)
     // What became of an earlier datagram, to whomever it went, was told instead of sending this one.
-    if (!connected && sent < 0 && ofTheNetwork(sent)) {
-      sent = handle.kernel.sendDatagrams(handle.fd, records.bytes, data, size, first, count)
-    }
+    if (!connected && sent < 0 && ofTheNetwork(sent)) sent = this.sendOnce(records, data, size, first, count)
     if (sent === EAGAIN) handle.exhausted(WRITABLE)
     else if (sent === ENOBUFS) this.paused = true
     else return sent
     return 0
+  }
+
+  private sendOnce(records: DatagramRecords, data: Uint8Array, size: number, first: number, count: number): number {
+    const { handle } = this.end
+    let sent = handle.kernel.sendDatagrams(handle.fd, records.bytes, data, size, first, count)
+    while (sent === EINTR) sent = handle.kernel.sendDatagrams(handle.fd, records.bytes, data, size, first, count)
+    return sent
   }
 
   protected override arm(): void {

@@ -1,5 +1,5 @@
 /** A Unix connection of messages: each arrives whole and in order, or not at all. */
-import { check } from '../kernel/errno.js'
+import { check, ENOTCONN } from '../kernel/errno.js'
 import type { PeerCredentials, UnixAddress } from '../kernel/kernel.js'
 import { SHUT_WRITE } from '../kernel/layout.js'
 import { ClosedError } from '../io/errors.js'
@@ -80,7 +80,9 @@ export class SeqpacketConnection extends MessageSocket {
     const { handle } = this
     return immediate(() => {
       if (handle.closed) throw new ClosedError('the connection')
-      check(handle.kernel.shutdown(handle.fd, SHUT_WRITE), 'shutdown')
+      const result = handle.kernel.shutdown(handle.fd, SHUT_WRITE)
+      // The peer is gone, so that there is no side left to close. Who receives finds out.
+      if (result !== ENOTCONN) check(result, 'shutdown')
     })
   }
 }

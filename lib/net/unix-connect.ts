@@ -1,5 +1,5 @@
 /** Connecting to a Unix socket. */
-import { EAGAIN, EINPROGRESS, SystemError, check } from '../kernel/errno.js'
+import { EAGAIN, EINPROGRESS, EINTR, SystemError, check } from '../kernel/errno.js'
 import type { UnixAddress } from '../kernel/kernel.js'
 import { SocketOption, WRITABLE } from '../kernel/layout.js'
 import { Handle } from '../io/handle.js'
@@ -43,7 +43,7 @@ class ConnectUnix extends Leaf<Handle | null> {
       const [handle, result] = this.begin()
       if (handle === null) return this.complete(null)
       this.handle = handle
-      if (result === EINPROGRESS) return false
+      if (result < 0) return false
     } else {
       if ((this.handle.readiness & WRITABLE) === 0) return false
       const error = this.handle.kernel.getOption(this.handle.fd, SocketOption.ERROR)
@@ -72,7 +72,8 @@ class ConnectUnix extends Leaf<Handle | null> {
     const { kernel } = runtime
     const fd = check(kernel.socket('Unix', this.type), 'socket', this.address)
     const result = kernel.connect(fd, this.address)
-    if (result >= 0 || result === EINPROGRESS) return [Handle.adopt(runtime, fd), result]
+    // EINTR leaves a connection that goes on by itself, like EINPROGRESS (POSIX).
+    if (result >= 0 || result === EINPROGRESS || result === EINTR) return [Handle.adopt(runtime, fd), result]
     kernel.closeFd(fd)
     if (result !== EAGAIN) throw new SystemError(result, 'connect', this.address)
     return [null, result]

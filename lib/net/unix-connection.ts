@@ -1,10 +1,9 @@
 /** A Unix connection: a byte stream, over which descriptors can be passed, too. */
 import { EAGAIN, ECONNRESET, ENOTCONN, EPIPE, SystemError } from '../kernel/errno.js'
 import type { PeerCredentials, UnixAddress } from '../kernel/kernel.js'
-import { MAX_FDS_OF_MESSAGE, READABLE, READ_CLOSED, WRITABLE } from '../kernel/layout.js'
-import { BusyError, ClosedError } from '../io/errors.js'
-import type { ReadBuffer } from '../io/read-buffer.js'
-import { WOULD_BLOCK } from '../io/receive.js'
+import { MAX_FDS_OF_MESSAGE, WRITABLE } from '../kernel/layout.js'
+import { ClosedError } from '../io/errors.js'
+import { concluded, Receiving, WOULD_BLOCK } from '../io/receive.js'
 import { Leaf } from '../task/leaf.js'
 import type { Op } from '../task/types.js'
 import { invalidValue } from '../task/validate.js'
@@ -12,25 +11,28 @@ import { peerCredentials } from './socket-options.js'
 import { SocketStream } from './socket-stream.js'
 import { asUnix } from './unix-path.js'
 import {
+  FdsLostError,
   fdsOf,
   limitsOf,
   messageBytes,
-  receiveOne,
-  type Limits,
-  type ReceiveOptions,
   NAMELESS,
-  type Sendable,
-  UnixMessage
+  receiveOne,
+  transmit,
+  UnixMessage,
+  type Limits,
+  type Outgoing,
+  type ReceiveOptions,
+  type Sendable
 } from './unix-message.js'
 
 /** Errors that end writing for good; others are of this one message, such as EBADF, or ETOOMANYREFS. */
 const ENDS_WRITING = new Set([EPIPE, ECONNRESET, ENOTCONN])
 
 /** `sendFds`: after all that was written before. */
-class SendFds extends Leaf<void> {
+class SendFds extends Leaf<void> implements Outgoing {
   private readonly stream: UnixConnection
-  private readonly fds: Int32Array
-  private readonly data: Uint8Array
+  readonly fds: Int32Array
+  readonly data: Uint8Array
 
   constructor(stream: UnixConnection, fds: Int32Array, data: Uint8Array) {
     super()
@@ -49,7 +51,7 @@ class SendFds extends Leaf<void> {
     output.flush()
     output.check(this)
     if (output.bytes > 0 || (handle.readiness & WRITABLE) === 0) return false
-    const taken = handle.kernel.sendMessage(handle.fd, this.data, 0, this.data.length, this.fds)
+    const taken = transmit(handle, this)
     if (taken === EAGAIN) {
       handle.exhausted(WRITABLE)
       return false
@@ -60,6 +62,7 @@ class SendFds extends Leaf<void> {
       output.fail(error)
       output.check(this)
     }
+    output.taken += taken
     // The descriptors have gone with the first byte. The rest is written like anything else, from a copy.
     if (taken < this.data.length) output.reference(Uint8Array.prototype.slice.call(this.data, taken))
     output.flush()
@@ -81,56 +84,38 @@ class SendFds extends Leaf<void> {
 }
 
 /** `receiveFds`. */
-class ReceiveFds extends Leaf<UnixMessage | null> {
-  private readonly stream: UnixConnection
+class ReceiveFds extends Receiving<UnixMessage | null> {
   private readonly limits: Limits
 
   constructor(stream: UnixConnection, limits: Limits) {
-    super()
-    this.stream = stream
+    super(stream)
     this.limits = limits
   }
 
-  protected override attempt(): boolean {
+  protected override take(): boolean {
     const { stream } = this
-    const { handle } = stream
-    if (handle.reader !== null && handle.reader !== this) throw new BusyError('reading from this connection')
-    if (stream.closing || handle.closed) throw new ClosedError('the connection')
     const { input } = stream
-    if (input !== null && input.length > 0) return this.complete(this.leftOver(input))
+    // What an earlier read has kept came without descriptors, or they were dropped then.
+    if (input !== null && input.length > 0) {
+      const data = input.take(Math.min(this.limits.maxBytes, input.length))
+      return this.complete(new UnixMessage(data, [], false, NAMELESS))
+    }
+    if (!this.ready) return false
     if (stream.readError !== null) throw stream.readError
-    if ((handle.readiness & READABLE) === 0) return false
-    handle.reader = null
     const message = this.receive()
     if (message === WOULD_BLOCK) return false
-    if (message === null) {
-      // The end stays readable, whether or not its event has come yet.
-      handle.readiness |= READABLE | READ_CLOSED
-      const error = stream.unseenWriteError()
-      if (error !== null) throw error
-    }
+    if (message === null) concluded(stream, 0)
+    else stream.taken += message.data.length
     return this.complete(message)
   }
 
-  protected override arm(): void {
-    this.stream.handle.reader = this
-  }
-
-  override disarm(): void {
-    this.stream.handle.reader = null
-  }
-
-  /** What an earlier read has kept came without descriptors, or they were dropped then. */
-  private leftOver(input: ReadBuffer): UnixMessage {
-    this.stream.handle.reader = null
-    return new UnixMessage(input.take(Math.min(this.limits.maxBytes, input.length)), [], false, NAMELESS)
-  }
-
   private receive(): UnixMessage | null | typeof WOULD_BLOCK {
+    const { stream } = this
     try {
-      return receiveOne(this.stream.handle, this.limits)
+      return receiveOne(stream.handle, this.limits)
     } catch (error) {
-      if (error instanceof SystemError) this.stream.readError = error
+      if (error instanceof FdsLostError) stream.taken += error.data.length
+      if (error instanceof SystemError) stream.readError = error
       throw error
     }
   }

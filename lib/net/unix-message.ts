@@ -1,5 +1,5 @@
 /** One message that came over a Unix socket: its bytes, the descriptors that came with it, and whose it was. */
-import { EAGAIN, SystemError } from '../kernel/errno.js'
+import { EAGAIN, EINTR, SystemError } from '../kernel/errno.js'
 import type { UnixAddress } from '../kernel/kernel.js'
 import {
   ABOUT_ADDRESS,
@@ -139,7 +139,8 @@ export function receiveOne(handle: Handle, { maxBytes, maxFds }: Limits): UnixMe
   const shared = ReadSlab.of(handle.runtime)
   const isShared = maxBytes <= SLAB_SIZE
   const into = isShared ? shared.enter(null) : Buffer.allocUnsafeSlow(maxBytes)
-  const received = slab.receive(handle, into, maxBytes, maxFds > 0)
+  let received = slab.receive(handle, into, maxBytes, maxFds > 0)
+  while (received === EINTR) received = slab.receive(handle, into, maxBytes, maxFds > 0)
   if (received === EAGAIN) {
     handle.exhausted(READABLE)
     return WOULD_BLOCK
@@ -161,6 +162,21 @@ export function receiveOne(handle: Handle, { maxBytes, maxFds }: Limits): UnixMe
   } catch (error) {
     throw new FdsLostError(data, (error as Error).message, { cause: error })
   }
+}
+
+/** A message to be sent. */
+export interface Outgoing {
+  readonly data: Uint8Array
+  readonly fds: Int32Array
+  /** Undefined: the peer. */
+  readonly to?: Uint8Array | undefined
+}
+
+/** One system call: how many bytes were taken, or -errno. */
+export function transmit({ kernel, fd }: Handle, { data, fds, to }: Outgoing): number {
+  let sent = kernel.sendMessage(fd, data, 0, data.length, fds, to)
+  while (sent === EINTR) sent = kernel.sendMessage(fd, data, 0, data.length, fds, to)
+  return sent
 }
 
 /** What has a descriptor that can be sent. */
