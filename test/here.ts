@@ -2,6 +2,7 @@
  * What this machine has that not every machine has: the one place where a test says what it needs. One test with
  * `it.runIf(linux)`, a suite with `describe.runIf(linux)`, all tests of a file with `needs(linux)` before its other hooks.
  */
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { beforeEach } from 'vitest'
 
@@ -22,6 +23,9 @@ export const watchesOftenTheSame = epoll || !linux
 
 /** FIFOs that have a name can be watched. */
 export const watchesFifos = kqueueOf !== 'macos'
+
+/** A process can have a network of its own, with a loopback interface to its liking: root on Linux, with iproute2. */
+export const makesNetworks = linux && spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
 
 /** Skips every test of this file, or suite, where what it needs is missing. */
 export function needs(what: boolean): void {

@@ -289,6 +289,12 @@ export interface Kernel {
   receiveDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
   /** How many of the records `[first, first + count)` were taken, at least one; or what the first of them failed with. */
   sendDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
+  /**
+   * 1: what the network has said of a datagram that was sent is in the first record, with DatagramOption.ERRORS. Its address
+   * is where that was to go, its local one who has said so, and its data what came back of it. -EAGAIN: nothing. ERROR of an
+   * event says that there may be something.
+   */
+  receiveDatagramError(fd: number, records: Uint8Array, data: Uint8Array, size: number): number
   /** `option` is one of `DatagramOption` in `layout.ts`. */
   setDatagramOption(fd: number, option: number, value: number): number
   /** `member` is 1 to join a multicast group, 0 to leave it; 0 is the interface of the system's choice. */

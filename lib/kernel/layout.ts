@@ -148,7 +148,9 @@ export const DatagramOption = {
   MULTICAST_LOOP: 4,
   /** The index of an interface. */
   MULTICAST_INTERFACE: 5,
-  HOPS: 6
+  HOPS: 6,
+  /** What the network says of datagrams that were sent is kept for `receiveDatagramError`. */
+  ERRORS: 7
 } as const
 
 /** The most datagrams of one call. */
@@ -178,6 +180,15 @@ export const RECORD_NANOSECONDS = 8
 export const RECORD_LOCAL_LENGTH = 9
 /** What has become of a datagram that was sent: 0 or -errno. TypeScript's own. */
 export const RECORD_RESULT = 10
+/**
+ * Of what `receiveDatagramError` has received: an errno; who has said so, SO_EE_ORIGIN_* of Linux: 1 the machine itself, 2
+ * ICMP, 3 ICMPv6; type and code of the message; and what goes with them.
+ */
+export const RECORD_ERROR = 11
+export const RECORD_ERROR_ORIGIN = 12
+export const RECORD_ERROR_TYPE = 13
+export const RECORD_ERROR_CODE = 14
+export const RECORD_ERROR_INFO = 15
 /** In bytes, as is the next. */
 export const RECORD_ADDRESS = 64
 export const RECORD_LOCAL = 192
@@ -245,6 +256,11 @@ export const LAYOUT: Readonly<Record<string, number>> = {
   RECORD_NANOSECONDS,
   RECORD_LOCAL_LENGTH,
   RECORD_RESULT,
+  RECORD_ERROR,
+  RECORD_ERROR_ORIGIN,
+  RECORD_ERROR_TYPE,
+  RECORD_ERROR_CODE,
+  RECORD_ERROR_INFO,
   RECORD_ADDRESS,
   RECORD_LOCAL,
   ...Object.fromEntries(Object.entries(DatagramOption).map(([name, value]) => [`DATAGRAM_${name}`, value])),

@@ -3,7 +3,7 @@
  */
 import { loadAddon } from './addon.js'
 import { EAGAIN, EINVAL } from './errno.js'
-import type { AnyAddress, Job, Kernel, SocketFamily, SocketType, Turn, WatchedSteps } from './kernel.js'
+import type { AnyAddress, Job, Kernel, Turn, WatchedSteps } from './kernel.js'
 import {
   assertLayout,
   CONTROL_DISPATCHING,
@@ -36,10 +36,67 @@ interface NativeStepWatchdog extends Omit<WatchedSteps, 'record'> {
   readonly record: ArrayBuffer | undefined
 }
 
+/** Calls that the addon exports as the interface has them. */
+type AsTheyAre = Pick<
+  Kernel,
+  | 'now'
+  | 'entropy'
+  | 'freeMemory'
+  | 'socket'
+  | 'listen'
+  | 'accept'
+  | 'decodeAddress'
+  | 'localAddress'
+  | 'remoteAddress'
+  | 'setOption'
+  | 'getOption'
+  | 'receive'
+  | 'send'
+  | 'sendVector'
+  | 'shutdown'
+  | 'closeFd'
+  | 'receiveDatagrams'
+  | 'sendDatagrams'
+  | 'setDatagramOption'
+  | 'setMembership'
+  | 'interfaceIndex'
+  | 'poll'
+  | 'read'
+  | 'write'
+  | 'writeVector'
+  | 'pipe'
+  | 'socketPair'
+  | 'takeFd'
+  | 'sendMessage'
+  | 'receiveMessage'
+  | 'markMessages'
+  | 'peerCredentials'
+  | 'describeFd'
+  | 'setNonBlocking'
+  | 'letGo'
+  | 'setMode'
+  | 'socketFile'
+  | 'setFileMode'
+  | 'lockDirectory'
+  | 'unlink'
+  | 'optionTables'
+  | 'setRawOption'
+  | 'getRawOption'
+  | 'transferPipe'
+  | 'splice'
+  | 'sendFile'
+  | 'closeOnExec'
+  | 'closeAfterJobs'
+  | 'openProcess'
+  | 'hasEnded'
+  | 'claimJob'
+>
+
 /** What `native/node/addon.cc` exports. */
-interface Addon {
+interface Addon extends AsTheyAre {
   readonly layout: Readonly<Record<string, number>>
   readonly Driver: new (turn: Turn) => Driver
+  readonly StepWatchdog: new (ms: number, opening: string) => NativeStepWatchdog
   add(driver: DriverHandle, fd: number, interest: number, mode: number, slot: number, generation: number): number
   remove(driver: DriverHandle, fd: number): number
   submit(driver: DriverHandle, kind: number, slot: number, generation: number, ...args: JobArgument[]): number
@@ -49,63 +106,12 @@ interface Addon {
   configureJobs(driver: DriverHandle, files: number, lookups: number, waits: number, idle: number, queue: number): number
   countJobs(driver: DriverHandle, ...args: Parameters<Kernel['countJobs']>): number
   listJobs(driver: DriverHandle): ReturnType<Kernel['listJobs']>
-  readonly StepWatchdog: new (ms: number, opening: string) => NativeStepWatchdog
-  now(): number
-  entropy(): number
-  freeMemory: Kernel['freeMemory']
-  socket(family: SocketFamily, type?: SocketType, protocol?: number): number
   bind(fd: number, address: string | Uint8Array, port?: number): number
-  listen(fd: number, backlog: number): number
   connect(fd: number, address: string | Uint8Array, port?: number): number
-  accept(fd: number): number
   /** A numeric address and a port, or the bytes of a Unix path. */
   encodeAddress(address: string | Uint8Array, port?: number): Uint8Array | number
-  decodeAddress(bytes: Uint8Array, offset: number, length: number): AnyAddress | number
-  localAddress(fd: number): AnyAddress | number
-  remoteAddress(fd: number): AnyAddress | number
-  setOption(fd: number, option: number, value: number): number
-  getOption(fd: number, option: number): number
-  receive(fd: number, into: Uint8Array, offset: number, length: number): number
-  send(fd: number, from: Uint8Array, offset: number, length: number): number
-  sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
-  shutdown(fd: number, how: number): number
-  closeFd(fd: number): number
-  receiveDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
-  sendDatagrams(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
-  setDatagramOption(fd: number, option: number, value: number): number
-  setMembership(fd: number, member: number, group: Uint8Array, interfaceIndex: number, source?: Uint8Array): number
-  interfaceIndex(name: string): number
-  poll(fd: number, interest: number): number
-  read(fd: number, into: Uint8Array, offset: number, length: number): number
-  write(fd: number, from: Uint8Array, offset: number, length: number): number
-  writeVector(fd: number, chunks: readonly Uint8Array[], skip: number): number
-  pipe(): readonly [reader: number, writer: number] | number
-  socketPair(): readonly [first: number, second: number] | number
-  takeFd(fd: number): number
-  sendMessage: Kernel['sendMessage']
-  receiveMessage: Kernel['receiveMessage']
-  markMessages: Kernel['markMessages']
-  peerCredentials: Kernel['peerCredentials']
-  describeFd: Kernel['describeFd']
-  setNonBlocking: Kernel['setNonBlocking']
-  letGo: Kernel['letGo']
-  setMode: Kernel['setMode']
-  socketFile: Kernel['socketFile']
-  setFileMode: Kernel['setFileMode']
-  lockDirectory: Kernel['lockDirectory']
-  unlink: Kernel['unlink']
-  optionTables: Kernel['optionTables']
-  setRawOption: Kernel['setRawOption']
-  getRawOption: Kernel['getRawOption']
-  transferPipe(): readonly [reader: number, writer: number] | number
-  splice(from: number, to: number, length: number): number
-  sendFile(to: number, file: number, offset: number, length: number): number
-  closeOnExec: Kernel['closeOnExec']
-  closeAfterJobs: Kernel['closeAfterJobs']
-  openProcess: Kernel['openProcess']
-  hasEnded: Kernel['hasEnded']
+  receiveDatagramError(fd: number, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number
   nativeApi(): object
-  claimJob: Kernel['claimJob']
 }
 
 /** Throws if there is none, or if it was built from other sources. */
@@ -193,6 +199,7 @@ export function nativeKernel(): Kernel {
     return typeof bytes === 'number' ? bytes : call(fd, bytes)
   }
 
+  // Written out, so that the engine knows its shape: these are called for every byte that moves.
   return {
     get events() {
       return events
@@ -246,6 +253,7 @@ export function nativeKernel(): Kernel {
     shutdown: addon.shutdown,
     closeFd: addon.closeFd,
     receiveDatagrams: addon.receiveDatagrams,
+    receiveDatagramError: (fd, records, data, size) => addon.receiveDatagramError(fd, records, data, size, 0, 1),
     sendDatagrams: addon.sendDatagrams,
     setDatagramOption: addon.setDatagramOption,
     setMembership: addon.setMembership,

@@ -5,6 +5,11 @@ import {
   RECORD_ADDRESS,
   RECORD_ADDRESS_LENGTH,
   RECORD_DROPPED,
+  RECORD_ERROR,
+  RECORD_ERROR_CODE,
+  RECORD_ERROR_INFO,
+  RECORD_ERROR_ORIGIN,
+  RECORD_ERROR_TYPE,
   RECORD_FLAGS,
   RECORD_INTERFACE,
   RECORD_INTS,
@@ -75,6 +80,17 @@ export class DatagramRecords {
 
   result(i: number): number {
     return this.at(i, RECORD_RESULT)
+  }
+
+  /** Of what `receiveDatagramError` has received; `errno` is negative. */
+  networkError(i: number): { errno: number; origin: number; type: number; code: number; info: number } {
+    return {
+      errno: -this.at(i, RECORD_ERROR),
+      origin: this.at(i, RECORD_ERROR_ORIGIN),
+      type: this.at(i, RECORD_ERROR_TYPE),
+      code: this.at(i, RECORD_ERROR_CODE),
+      info: this.at(i, RECORD_ERROR_INFO) >>> 0
+    }
   }
 
   addressLength(i: number): number {

@@ -4,13 +4,15 @@ import type { Family, SocketAddress } from '../kernel/kernel.js'
 import { DatagramOption } from '../kernel/layout.js'
 import { CloseAtOnce } from '../io/close-at-once.js'
 import { ClosedError } from '../io/errors.js'
-import type { Handle } from '../io/handle.js'
+import { CoreactorError } from '../task/errors.js'
 import { immediate } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 import { AddressBook, plain } from './address-book.js'
 import { numericAddress } from './address.js'
 import type { DatagramEnd } from './datagram-end.js'
+import { ReceiveDatagramError, type DatagramError } from './datagram-error.js'
+import type { DatagramHandle } from './datagram-handle.js'
 import { datagramBytes, marksOf, peerOf, type DatagramAddress, type DatagramSendOptions } from './datagram-peer.js'
 import { checkSlab, type DatagramSlab } from './datagram-slab.js'
 import { ReceiveBatch, ReceiveDatagram, ReceiveDatagramInto, type Datagram } from './receive-datagram.js'
@@ -44,13 +46,17 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
   readonly info: boolean
   /** @internal */
   connected = false
+  /** @internal */
+  declare readonly handle: DatagramHandle
+  private readonly keepsErrors: boolean
   private readonly book: AddressBook
   private local: SocketAddress | undefined
 
   /** @internal Use `udp`. */
-  constructor(handle: Handle, family: Family, info: boolean) {
+  constructor(handle: DatagramHandle, family: Family, info: boolean, errors: boolean) {
     super(handle)
     this.info = info
+    this.keepsErrors = errors
     this.book = new AddressBook(handle.kernel, family)
   }
 
@@ -94,6 +100,24 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
   recvBatch(slab: DatagramSlab): Op<number> {
     checkSlab(slab)
     return new ReceiveBatch(this, this.book, slab)
+  }
+
+  /**
+   * Waits for what the network says of a datagram that was sent, with the option `errors` of `udp`: which one, why, and who
+   * says so. The socket goes on. A task that does nothing else, beside those that send and receive, hears of every one. On
+   * cancel none has been received.
+   *
+   * Errors: `ClosedError`, `BusyError` (another task receives errors); `ERR_COREACTOR_NO_ERRORS` without the option.
+   *
+   * @example
+   * const socket = yield* udp({ errors: true })
+   * yield* socket.send('anybody?', { host: '127.0.0.1', port: 9 })
+   * const { error, address } = yield* socket.recvError()
+   * console.log(`${error.code} from port ${address.port}`)
+   */
+  recvError(): Op<DatagramError> {
+    if (this.keepsErrors) return new ReceiveDatagramError(this.handle, this)
+    throw new CoreactorError('ERR_COREACTOR_NO_ERRORS', 'this socket keeps no errors: open it with udp({ errors: true })')
   }
 
   /**

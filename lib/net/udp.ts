@@ -3,13 +3,13 @@ import { check, EAFNOSUPPORT, SystemError } from '../kernel/errno.js'
 import type { SocketAddress } from '../kernel/kernel.js'
 import { DatagramOption, SocketOption, WRITABLE } from '../kernel/layout.js'
 import { lookup } from '../blocking/lookup.js'
-import { Handle } from '../io/handle.js'
 import { currentRuntime } from '../runtime/current.js'
 import type { Runtime } from '../runtime/runtime.js'
 import { immediate, op } from '../task/op.js'
 import type { Op } from '../task/types.js'
 import { checkInteger, invalidType } from '../task/validate.js'
 import { endpoint, LOCALHOST, LOOPBACK, numericAddress } from './address.js'
+import { DatagramHandle } from './datagram-handle.js'
 import { DatagramSocket } from './datagram-socket.js'
 
 /** Options of `udp`. */
@@ -34,6 +34,12 @@ export interface UdpOptions {
   info?: boolean | undefined
   /** Whether the system may hand out datagrams of one sender in one piece (GRO), see `Datagram.segment`. */
   gro?: boolean | undefined
+  /**
+   * Whether what the network says of datagrams that were sent (ICMP: nobody has the port, no way there, too long) is kept for
+   * `recvError`, with where they were to go. Then receive it: what is kept takes room of what comes. `ENOPROTOOPT` on systems
+   * other than Linux.
+   */
+  errors?: boolean | undefined
 }
 
 /**
@@ -87,13 +93,14 @@ function open(runtime: Runtime, where: SocketAddress, options: UdpOptions): Data
     if (options.broadcast === true) allow(DatagramOption.BROADCAST)
     if (options.info === true) allow(DatagramOption.INFO)
     if (options.gro === true) allow(DatagramOption.COALESCE)
+    if (options.errors === true) allow(DatagramOption.ERRORS)
     check(kernel.bind(fd, where), 'bind', where)
   } catch (error) {
     kernel.closeFd(fd)
     throw error
   }
-  const handle = Handle.adopt(runtime, fd)
+  const handle = DatagramHandle.adopt(runtime, fd)
   // A new socket has room: the first datagram need not wait for the event that says so.
   handle.readiness = WRITABLE
-  return new DatagramSocket(handle, where.family, options.info === true)
+  return new DatagramSocket(handle, where.family, options.info === true, options.errors === true)
 }

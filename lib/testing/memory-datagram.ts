@@ -21,6 +21,10 @@ import {
   RECORD_ADDRESS,
   RECORD_ADDRESS_LENGTH,
   RECORD_DROPPED,
+  RECORD_ERROR,
+  RECORD_ERROR_CODE,
+  RECORD_ERROR_ORIGIN,
+  RECORD_ERROR_TYPE,
   RECORD_FLAGS,
   RECORD_INTERFACE,
   RECORD_INTS,
@@ -49,6 +53,16 @@ interface Arrived extends Packet {
   readonly at: number
 }
 
+interface Refused extends Packet {
+  readonly error: number
+}
+
+/** As the messages of ICMP are numbered: "destination unreachable", by its code (RFC 792, RFC 4443). */
+const UNREACHABLE = {
+  IPv4: { origin: 2, type: 3, port: 3, host: 1 },
+  IPv6: { origin: 3, type: 1, port: 4, host: 3 }
+}
+
 /** RFC 768, less the headers. */
 const LARGEST = 65507
 const MOST_SEGMENTS = 64
@@ -65,6 +79,7 @@ export class MemoryDatagramSocket extends MemorySocket {
   /** The groups it is a member of, and from whom it wants what they get; null: from everybody. */
   readonly groups = new Map<string, Set<string> | null>()
   private readonly queue: Arrived[] = []
+  private readonly refused: Refused[] = []
   private queued = 0
   private dropped = 0
   private readonly most: number
@@ -75,7 +90,7 @@ export class MemoryDatagramSocket extends MemorySocket {
   }
 
   override get readiness(): number {
-    const pending = this.pendingError !== 0 ? READABLE | ERROR : 0
+    const pending = this.pendingError !== 0 || this.refused.length > 0 ? READABLE | ERROR : 0
     return WRITABLE | pending | (this.queue.length > 0 ? READABLE : 0)
   }
 
@@ -101,11 +116,32 @@ export class MemoryDatagramSocket extends MemorySocket {
     this.changed()
   }
 
-  /** The network says so of a datagram that was sent; only who has a peer is told. */
-  told(error: number): void {
-    if (this.remote === null) return
-    this.pendingError = error
-    this.changed()
+  /** The network says so of a datagram that was sent; only who has a peer, or wants to know, is told. */
+  told(error: number, packet: Packet): void {
+    const keeps = this.datagramOptions.get(DatagramOption.ERRORS) === 1
+    if (keeps) this.refused.push({ ...packet, error })
+    if (keeps || this.remote !== null) {
+      this.pendingError = error
+      this.changed()
+    }
+  }
+
+  /** What is known of the next datagram that has met nobody, and its data; false: there is none. */
+  nextRefused(ints: Int32Array, bytes: Buffer, data: Uint8Array): boolean {
+    const refused = this.refused.shift()
+    if (refused === undefined) return false
+    const { origin, type, port, host } = UNREACHABLE[refused.to.family]
+    data.set(refused.bytes.subarray(0, data.length))
+    ints.fill(0, 0, RECORD_ADDRESS / ints.BYTES_PER_ELEMENT)
+    ints[RECORD_LENGTH] = Math.min(refused.bytes.length, data.length)
+    ints[RECORD_TOS] = -1
+    ints[RECORD_ADDRESS_LENGTH] = write(bytes, RECORD_ADDRESS, this.asSeen(refused.to))
+    ints[RECORD_LOCAL_LENGTH] = write(bytes, RECORD_LOCAL, this.asSeen({ ...refused.to, port: 0 }))
+    ints[RECORD_ERROR] = -refused.error
+    ints[RECORD_ERROR_ORIGIN] = origin
+    ints[RECORD_ERROR_TYPE] = type
+    ints[RECORD_ERROR_CODE] = refused.error === ECONNREFUSED ? port : host
+    return true
   }
 
   /** -errno, once; or 0. */
@@ -197,6 +233,11 @@ export class MemoryDatagrams {
     return count
   }
 
+  receiveError(socket: MemoryDatagramSocket, records: Uint8Array, data: Uint8Array): number {
+    const { ints, bytes } = recordAt(records, 0)
+    return socket.nextRefused(ints, bytes, data) ? 1 : EAGAIN
+  }
+
   send(socket: MemoryDatagramSocket, records: Uint8Array, data: Uint8Array, size: number, first: number, count: number): number {
     for (let i = first; i < first + count; i++) {
       const error = socket.takeError()
@@ -254,8 +295,8 @@ export class MemoryDatagrams {
 
   private carry(socket: MemoryDatagramSocket, packet: Packet, { delay = 0, unreachable = false, refuses = false }: MemoryRoute): void {
     const arrive = (): void => {
-      if (unreachable) socket.told(EHOSTUNREACH)
-      else if (refuses || !this.deliver(socket, packet)) socket.told(ECONNREFUSED)
+      if (unreachable) socket.told(EHOSTUNREACH, packet)
+      else if (refuses || !this.deliver(socket, packet)) socket.told(ECONNREFUSED, packet)
     }
     if (delay === 0) arrive()
     else if (delay < Infinity) this.agenda.add(this.now() + delay, arrive)

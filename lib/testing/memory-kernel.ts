@@ -462,6 +462,11 @@ export class MemoryKernel implements Kernel {
     return typeof socket === 'number' ? socket : this.datagrams.send(socket, records, data, size, first, count)
   }
 
+  receiveDatagramError(fd: number, records: Uint8Array, data: Uint8Array, size: number): number {
+    const socket = this.datagram(fd)
+    return typeof socket === 'number' ? socket : this.datagrams.receiveError(socket, records, data.subarray(0, size))
+  }
+
   setDatagramOption(fd: number, option: number, value: number): number {
     const socket = this.datagram(fd)
     if (typeof socket === 'number') return socket

@@ -24,8 +24,10 @@ enum class DatagramOption : int {
   // The index of an interface.
   kMulticastInterface = 5,
   kHops = 6,
+  // What the network says of datagrams that were sent is kept for ReceiveDatagramError.
+  kErrors = 7,
 };
-constexpr int kDatagramOptions = 7;
+constexpr int kDatagramOptions = 8;
 
 // There was more than fitted.
 constexpr int32_t kDatagramTruncated = 1 << 0;
@@ -54,7 +56,13 @@ struct DatagramRecord {
   int32_t local_length;
   // For who sends: what has become of it.
   int32_t result;
-  int32_t unused[5];
+  // The rest is of what ReceiveDatagramError has received: an errno; who has said so, one of
+  // SO_EE_ORIGIN_*; type and code of the message of ICMP; and what goes with them.
+  int32_t error;
+  int32_t error_origin;
+  int32_t error_type;
+  int32_t error_code;
+  int32_t error_info;
   uint8_t address[128];
   // More than the system writes here: a kernel in memory writes text.
   uint8_t local[96];
@@ -77,6 +85,12 @@ int ReceiveDatagrams(int fd, const DatagramBatch& batch);
 // How many of the first ones have been taken, at least one; or what the first one has failed with.
 // (datagram_linux.cc)
 int SendDatagrams(int fd, const DatagramBatch& batch);
+
+// What the network has said of a datagram that was sent, with `kErrors`: 1, or -EAGAIN. The first
+// record of the batch gets where it was to go as its address, who has said so as its local one, and
+// as its data what came back of the datagram. -EOPNOTSUPP where the system keeps no such thing.
+// (datagram_linux.cc)
+int ReceiveDatagramError(int fd, const DatagramBatch& batch);
 
 // 0, or -errno. (datagram_linux.cc)
 int SetDatagramOption(int fd, DatagramOption option, int value);

@@ -147,6 +147,8 @@ int ReceiveDatagrams(int fd, const DatagramBatch& batch) {
   return static_cast<int>(count);
 }
 
+int ReceiveDatagramError(int, const DatagramBatch&) { return -EOPNOTSUPP; }
+
 int SendDatagrams(int fd, const DatagramBatch& batch) {
   const uint32_t count = std::min(batch.count, kDatagramsMax);
   int family = AF_UNSPEC;
@@ -195,6 +197,7 @@ int SetDatagramOption(int fd, DatagramOption option, int value) {
     case DatagramOption::kInfo:
       return SetInfo(fd, value);
     case DatagramOption::kCoalesce:
+    case DatagramOption::kErrors:
       return -ENOPROTOOPT;
     case DatagramOption::kMulticastHops:
       return SetOfFamily(fd, IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, value);

@@ -1,8 +1,11 @@
-// Batches of datagrams by recvmmsg(2) and sendmmsg(2), and the control data that Linux has.
+// Batches of datagrams by recvmmsg(2) and sendmmsg(2), the control data that Linux has, and its
+// queue of errors (ip(7), IP_RECVERR).
+#include <time.h>
+// The next needs it.
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -23,6 +26,8 @@ namespace {
 // Everything that kInfo and kCoalesce ask for, of either family.
 constexpr size_t kControlIn = CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo)) +
                               CMSG_SPACE(sizeof(timespec)) + 4 * CMSG_SPACE(sizeof(int));
+// An error, and who has said so.
+constexpr size_t kErrorSize = sizeof(sock_extended_err) + sizeof(sockaddr_in6);
 // TOS for either family, and the size of a segment.
 constexpr size_t kControlOut = 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t));
 
@@ -32,6 +37,27 @@ T Content(const cmsghdr* control) {
   std::memcpy(&content, CMSG_DATA(control),
               std::min<size_t>(sizeof(content), control->cmsg_len - CMSG_LEN(0)));
   return content;
+}
+
+void ReadError(DatagramRecord& record, const cmsghdr* control) {
+  const auto error = Content<sock_extended_err>(control);
+  record.error = static_cast<int32_t>(error.ee_errno);
+  record.error_origin = error.ee_origin;
+  record.error_type = error.ee_type;
+  record.error_code = error.ee_code;
+  record.error_info = static_cast<int32_t>(error.ee_info);
+  // The address follows it; AF_UNSPEC: nobody in particular.
+  const sockaddr* reporter = SO_EE_OFFENDER(
+      reinterpret_cast<sock_extended_err*>(const_cast<unsigned char*>(CMSG_DATA(control))));
+  const size_t there = control->cmsg_len - CMSG_LEN(sizeof(error));
+  sa_family_t family = AF_UNSPEC;
+  if (there >= sizeof(family)) std::memcpy(&family, reporter, sizeof(family));
+  const size_t size = family == AF_INET    ? sizeof(sockaddr_in)
+                      : family == AF_INET6 ? sizeof(sockaddr_in6)
+                                           : 0;
+  if (there < size) return;
+  std::memcpy(record.local, reporter, size);
+  record.local_length = static_cast<int32_t>(size);
 }
 
 template <typename T>
@@ -174,6 +200,33 @@ int ReceiveDatagrams(int fd, const DatagramBatch& batch) {
   return received;
 }
 
+int ReceiveDatagramError(int fd, const DatagramBatch& batch) {
+  iovec part{batch.data, batch.size};
+  // What kInfo asks for comes here, too, and of it nothing is wanted.
+  alignas(cmsghdr) uint8_t control[kControlIn + CMSG_SPACE(kErrorSize)];
+  DatagramRecord& record = batch.records[0];
+  msghdr header{};
+  const ssize_t length = Call([&] {
+    header = msghdr{};
+    header.msg_name = record.address;
+    header.msg_namelen = sizeof(record.address);
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    return recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT);
+  });
+  if (length < 0) return static_cast<int>(length);
+  Read(record, header, static_cast<uint32_t>(length), batch.size);
+  record.local_length = 0;
+  for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr; each = CMSG_NXTHDR(&header, each)) {
+    const bool v4 = each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_RECVERR;
+    const bool v6 = each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_RECVERR;
+    if (v4 || v6) ReadError(record, each);
+  }
+  return 1;
+}
+
 int SendDatagrams(int fd, const DatagramBatch& batch) {
   mmsghdr headers[kDatagramsMax];
   iovec parts[kDatagramsMax];
@@ -222,6 +275,8 @@ int SetDatagramOption(int fd, DatagramOption option, int value) {
       return SetMulticastInterface(fd, value);
     case DatagramOption::kHops:
       return SetOfFamily(fd, IP_TTL, IPV6_UNICAST_HOPS, value);
+    case DatagramOption::kErrors:
+      return SetOfFamily(fd, IP_RECVERR, IPV6_RECVERR, value);
   }
   return -EINVAL;
 }

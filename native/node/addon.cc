@@ -127,6 +127,7 @@ Napi::Object Layout(Napi::Env env) {
   datagram_option("DATAGRAM_MULTICAST_LOOP", DatagramOption::kMulticastLoop);
   datagram_option("DATAGRAM_MULTICAST_INTERFACE", DatagramOption::kMulticastInterface);
   datagram_option("DATAGRAM_HOPS", DatagramOption::kHops);
+  datagram_option("DATAGRAM_ERRORS", DatagramOption::kErrors);
   set("DATAGRAMS_MAX", kDatagramsMax);
   set("DATAGRAM_TRUNCATED", kDatagramTruncated);
   set("DATAGRAM_WITH_TOS", kDatagramWithTos);
@@ -142,6 +143,11 @@ Napi::Object Layout(Napi::Env env) {
   set("RECORD_NANOSECONDS", IntsBefore<int32_t>(offsetof(DatagramRecord, nanoseconds)));
   set("RECORD_LOCAL_LENGTH", IntsBefore<int32_t>(offsetof(DatagramRecord, local_length)));
   set("RECORD_RESULT", IntsBefore<int32_t>(offsetof(DatagramRecord, result)));
+  set("RECORD_ERROR", IntsBefore<int32_t>(offsetof(DatagramRecord, error)));
+  set("RECORD_ERROR_ORIGIN", IntsBefore<int32_t>(offsetof(DatagramRecord, error_origin)));
+  set("RECORD_ERROR_TYPE", IntsBefore<int32_t>(offsetof(DatagramRecord, error_type)));
+  set("RECORD_ERROR_CODE", IntsBefore<int32_t>(offsetof(DatagramRecord, error_code)));
+  set("RECORD_ERROR_INFO", IntsBefore<int32_t>(offsetof(DatagramRecord, error_info)));
   set("RECORD_ADDRESS", offsetof(DatagramRecord, address));
   set("RECORD_LOCAL", offsetof(DatagramRecord, local));
   set("STEP_WHOSE", IntsBefore<double>(offsetof(StepRecord, whose)));

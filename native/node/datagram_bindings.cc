@@ -70,6 +70,7 @@ napi_value InterfaceIndex(napi_env env, napi_callback_info info) {
 
 void DefineDatagramFunctions(Napi::Env env, Napi::Object exports) {
   Define(env, exports, "receiveDatagrams", WithBatch<ReceiveDatagrams>);
+  Define(env, exports, "receiveDatagramError", WithBatch<ReceiveDatagramError>);
   Define(env, exports, "sendDatagrams", WithBatch<SendDatagrams>);
   Define(env, exports, "setDatagramOption", SetAnyDatagramOption);
   Define(env, exports, "setMembership", SetGroupMembership);

@@ -176,6 +176,33 @@ TEST_CASE_FIXTURE(Fds, "one piece goes out as several datagrams, and may come in
   CHECK(in[0].segment == 4);
 }
 
+TEST_CASE_FIXTURE(Fds, "what met nobody is told with where it was to go, and who says so") {
+  for (const char* host : {"127.0.0.1", "::1"}) {
+    CAPTURE(host);
+    Address nobody;
+    {
+      const OwnedFd gone = Bound(host);
+      nobody = AddressOf(gone);
+    }
+    const OwnedFd here = Bound(host);
+    REQUIRE(SetDatagramOption(here.get(), DatagramOption::kErrors, 1) == 0);
+    REQUIRE(SetDatagramOption(here.get(), DatagramOption::kInfo, 1) == 0);
+    Slab slab;
+    CHECK(ReceiveDatagramError(here.get(), slab.Batch(1)) == -EAGAIN);
+    slab.Set(0, "x", nobody);
+    REQUIRE(SendDatagrams(here.get(), slab.Batch(1)) == 1);
+    Slab told;
+    REQUIRE(ReceiveDatagramError(here.get(), told.Batch(1)) == 1);
+    CHECK(told.Text(0) == "x");
+    CHECK(told[0].error == ECONNREFUSED);
+    CHECK(told.Sender(0).port() == nobody.port());
+    const Address reporter =
+        Must(Address::FromBytes(told[0].local, static_cast<size_t>(told[0].local_length)));
+    CHECK(reporter.text() == host);
+    CHECK(ReceiveDatagramError(here.get(), told.Batch(1)) == -EAGAIN);
+  }
+}
+
 TEST_CASE_FIXTURE(Fds, "what is sent to a group comes to its members") {
   const uint32_t lo = if_nametoindex("lo");
   const OwnedFd member = Bound("0.0.0.0");
