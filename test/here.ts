@@ -2,8 +2,9 @@
  * What this machine has that not every machine has: the one place where a test says what it needs. One test with
  * `it.runIf(linux)`, a suite with `describe.runIf(linux)`, all tests of a file with `needs(linux)` before its other hooks.
  */
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { beforeEach } from 'vitest'
 
 /** Abstract names, seqpacket and `/proc`, netlink, eventfd and its kind, GSO, options and errors of its own. */
@@ -24,8 +25,14 @@ export const watchesOftenTheSame = epoll || !linux
 /** FIFOs that have a name can be watched. */
 export const watchesFifos = kqueueOf !== 'macos'
 
-/** A process can have a network of its own, with a loopback interface to its liking: root on Linux, with iproute2. */
-export const makesNetworks = linux && spawnSync('unshare', ['-n', 'ip', 'link', 'set', 'lo', 'up']).status === 0
+/** A process can have a network of its own, with interfaces to its liking: root on Linux, with iproute2. */
+export const makesNetworks = linux && spawnSync('unshare', ['-n', 'ip', 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1']).status === 0
+
+/** What a program of `test/fixtures` prints, in a network of its own that `commands` of a shell have set up. */
+export function runInNetwork(commands: string, fixture: string): string {
+  const program = fileURLToPath(new URL(`fixtures/${fixture}`, import.meta.url))
+  return execFileSync('unshare', ['-n', 'sh', '-ec', `${commands}\nexec '${process.execPath}' '${program}'`], { encoding: 'utf8' })
+}
 
 /** Skips every test of this file, or suite, where what it needs is missing. */
 export function needs(what: boolean): void {

@@ -1,10 +1,8 @@
 /** What the network says of datagrams that were sent: whoever wants to know hears of each, and the socket goes on. */
-import { execFileSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { BusyError, ClosedError, run, spawn, TaskCancelledError, udp, type Coroutine, type DatagramSocket } from 'coreactor'
 import { allParked, FaultyKernel, MemoryKernel } from 'coreactor/testing'
-import { linux, makesNetworks } from './here.js'
+import { linux, makesNetworks, runInNetwork } from './here.js'
 import { caught, onEveryKernel } from './support.js'
 
 const HOST = '127.0.0.1'
@@ -127,9 +125,7 @@ describe('The errors of datagrams', () => {
 })
 
 it.runIf(makesNetworks)('what is longer than one packet may be says how long that is', () => {
-  const program = fileURLToPath(new URL('fixtures/small-mtu.mjs', import.meta.url))
-  const inSmallNetwork = `ip link set lo mtu 1400 up && exec '${process.execPath}' '${program}'`
-  const told = JSON.parse(execFileSync('unshare', ['-n', 'sh', '-c', inSmallNetwork], { encoding: 'utf8' })) as unknown
+  const told = JSON.parse(runInNetwork('ip link set lo mtu 1400 up', 'small-mtu.mjs')) as unknown
   expect(told).toEqual({ thrown: 'EMSGSIZE', code: 'EMSGSIZE', address: HOST, origin: 'local', mtu: 1400 })
 })
 

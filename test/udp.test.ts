@@ -24,7 +24,7 @@ import {
 } from 'coreactor'
 import { allParked, MemoryKernel } from 'coreactor/testing'
 import { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EINVAL, ENOBUFS } from '../lib/kernel/errno.js'
-import { linux } from './here.js'
+import { linux, makesNetworks, runInNetwork } from './here.js'
 import { caught, onEveryKernel, pattern } from './support.js'
 
 const LOCAL = { host: '127.0.0.1' }
@@ -515,6 +515,11 @@ onEveryKernel('A multicast group', (kernel) => {
         first.leaveGroup(GROUP, lo)
         yield* sender.send('one', target)
         expect(yield* receivedBy(second, 1)).toEqual(['one'])
+        // Although another on this machine is a member, it gets no more. Whose peer it is, is the first of the two.
+        yield* first.connect({ host: '127.0.0.1', port: portOf(sender) })
+        yield* sender.send('to it alone', { host: '127.0.0.1', port: portOf(first) })
+        expect(yield* receivedBy(first, 1)).toEqual(['to it alone'])
+        yield* first.disconnect()
         sender.setMulticast({ loop: false })
         // The loopback interface itself brings everything back, so that only a kernel without one can show it.
         if (kernel.name === 'memory') {
@@ -540,6 +545,37 @@ onEveryKernel('A multicast group', (kernel) => {
       member.leaveGroup(GROUP, { ...lo, source: '127.0.0.1' })
       yield* closed(member, wanted, other)
     }))
+
+  it('of IPv6 is one of an interface: by that it is joined, sent to and left', () =>
+    kernel.run(function* () {
+      const group = 'ff02::1234'
+      const member = yield* udp({ host: '::' })
+      member.joinGroup(group, { interface: 'lo' })
+      expect(() => member.joinGroup(group, { interface: 'lo' })).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }))
+      member.setMulticast({ interface: 'lo', ttl: 5, loop: true })
+      member.leaveGroup(group, { interface: 'lo' })
+      expect(() => member.leaveGroup(group, { interface: 'lo' })).toThrow(expect.objectContaining({ code: 'EADDRNOTAVAIL' }))
+      expect(() => member.joinGroup('fe80::1')).toThrow(expect.objectContaining({ code: 'EINVAL' }))
+      yield* member.close()
+    }))
+
+  it.runIf(makesNetworks && kernel.name === 'native')('of IPv6 gets what goes by its interface, with its scope or without', () => {
+    const wired = `ip link set lo up
+      ip link add v0 type veth peer name v1
+      ip link set v0 up
+      ip link set v1 up
+      ip -6 addr add fd00::1/64 dev v0 nodad
+      ip -6 addr add fe80::1/64 dev v0 nodad`
+    expect(JSON.parse(runInNetwork(wired, 'multicast-v6.mjs'))).toEqual({
+      hops: 3,
+      looped: [['looped', 'ff02::1234', true]],
+      scoped: [['scoped', 'ff02::1234', true]],
+      unlooped: [],
+      wire: 'wire',
+      left: [],
+      again: 'EADDRNOTAVAIL'
+    })
+  })
 
   it('is refused if it is none, or by an interface that is not there', () =>
     kernel.run(function* () {

@@ -150,7 +150,9 @@ export const DatagramOption = {
   MULTICAST_INTERFACE: 5,
   HOPS: 6,
   /** What the network says of datagrams that were sent is kept for `receiveDatagramError`. */
-  ERRORS: 7
+  ERRORS: 7,
+  /** Whether it gets what is sent to groups that others on this machine have joined. */
+  MULTICAST_ALL: 8
 } as const
 
 /** The most datagrams of one call. */

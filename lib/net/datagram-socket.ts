@@ -1,5 +1,5 @@
 /** A UDP socket: what its users hold. Opening it is for `udp.ts`. */
-import { check, SystemError } from '../kernel/errno.js'
+import { check, ENOPROTOOPT, SystemError } from '../kernel/errno.js'
 import type { Family, SocketAddress } from '../kernel/kernel.js'
 import { DatagramOption } from '../kernel/layout.js'
 import { CloseAtOnce } from '../io/close-at-once.js'
@@ -188,7 +188,8 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
   }
 
   /**
-   * Receives what is sent to a multicast group, too. Errors: system errors, such as `EINVAL` (not a group), `EADDRINUSE`
+   * Receives what is sent to a multicast group, too; and from then on nothing that is sent to groups which only others on
+   * this machine have joined. Errors: system errors, such as `EINVAL` (not a group), `EADDRINUSE`
    * (it does already), `ENODEV`; `ClosedError`; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
    *
    * @example
@@ -272,6 +273,10 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
     this.checkOpen()
     const index = by === undefined ? 0 : this.interfaceIndex(by)
     check(this.handle.kernel.setMembership(this.handle.fd, member, groupBytes, index, sourceBytes), 'setsockopt')
+    // Linux hands a socket what any other socket of the machine has joined (ip(7), IP_MULTICAST_ALL), also after it has left.
+    const own = this.handle.kernel.setDatagramOption(this.handle.fd, DatagramOption.MULTICAST_ALL, 0)
+    // Not known to Linux before 4.20.
+    if (own !== ENOPROTOOPT) check(own, 'setsockopt')
     return this
   }
 

@@ -26,8 +26,10 @@ enum class DatagramOption : int {
   kHops = 6,
   // What the network says of datagrams that were sent is kept for ReceiveDatagramError.
   kErrors = 7,
+  // Whether it gets what is sent to groups that others on this machine have joined.
+  kMulticastAll = 8,
 };
-constexpr int kDatagramOptions = 8;
+constexpr int kDatagramOptions = 9;
 
 // There was more than fitted.
 constexpr int32_t kDatagramTruncated = 1 << 0;

@@ -207,6 +207,9 @@ int SetDatagramOption(int fd, DatagramOption option, int value) {
       return SetMulticastInterface(fd, value);
     case DatagramOption::kHops:
       return SetOfFamily(fd, IP_TTL, IPV6_UNICAST_HOPS, value);
+    case DatagramOption::kMulticastAll:
+      // No socket does here.
+      return value == 0 ? 0 : -ENOPROTOOPT;
   }
   return -EINVAL;
 }

@@ -20,6 +20,11 @@
 #define UDP_GRO 104
 #endif
 
+// Since Linux 4.20; the headers of some systems are older.
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29
+#endif
+
 namespace coreactor {
 namespace {
 
@@ -277,6 +282,8 @@ int SetDatagramOption(int fd, DatagramOption option, int value) {
       return SetOfFamily(fd, IP_TTL, IPV6_UNICAST_HOPS, value);
     case DatagramOption::kErrors:
       return SetOfFamily(fd, IP_RECVERR, IPV6_RECVERR, value);
+    case DatagramOption::kMulticastAll:
+      return SetOfFamily(fd, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, value);
   }
   return -EINVAL;
 }

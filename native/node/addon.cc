@@ -128,6 +128,7 @@ Napi::Object Layout(Napi::Env env) {
   datagram_option("DATAGRAM_MULTICAST_INTERFACE", DatagramOption::kMulticastInterface);
   datagram_option("DATAGRAM_HOPS", DatagramOption::kHops);
   datagram_option("DATAGRAM_ERRORS", DatagramOption::kErrors);
+  datagram_option("DATAGRAM_MULTICAST_ALL", DatagramOption::kMulticastAll);
   set("DATAGRAMS_MAX", kDatagramsMax);
   set("DATAGRAM_TRUNCATED", kDatagramTruncated);
   set("DATAGRAM_WITH_TOS", kDatagramWithTos);
