@@ -23,7 +23,7 @@ import {
   type UdpOptions
 } from 'coreactor'
 import { allParked, MemoryKernel } from 'coreactor/testing'
-import { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EINVAL, ENOBUFS } from '../lib/kernel/errno.js'
+import { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EINVAL, ENETUNREACH, ENOBUFS } from '../lib/kernel/errno.js'
 import { linux, makesNetworks, runInNetwork } from './here.js'
 import { caught, onEveryKernel, pattern } from './support.js'
 
@@ -559,7 +559,8 @@ onEveryKernel('A multicast group', (kernel) => {
       yield* member.close()
     }))
 
-  it.runIf(makesNetworks && kernel.name === 'native')('of IPv6 gets what goes by its interface, with its scope or without', () => {
+  const privately = kernel.name === 'native' ? it.runIf(makesNetworks) : null
+  privately?.('of IPv6 gets what goes by its interface, with its scope or without', () => {
     const wired = `ip link set lo up
       ip link add v0 type veth peer name v1
       ip link set v0 up
@@ -858,6 +859,50 @@ describe('A kernel without room', () => {
       yield* there.send('x', to(here))
       expect(yield* receivedBy(here, 1)).toEqual(['x'])
     }))
+})
+
+describe('A UDP socket that is connected by name', () => {
+  const names = { 'host.test': ['2001:db8::1', '127.0.0.1'], 'six.test': ['2001:db8::1'] }
+
+  /** Without a route for IPv6. */
+  const withoutIPv6 = (): MemoryKernel => {
+    const kernel = new MemoryKernel({ names })
+    const connect = kernel.connect.bind(kernel)
+    kernel.connect = (fd, address) => (String(Buffer.from(address as Uint8Array)).includes('2001:db8') ? ENETUNREACH : connect(fd, address))
+    return kernel
+  }
+
+  it('takes the first address that it can send to', () =>
+    run(
+      function* () {
+        const there = yield* udp(LOCAL)
+        for (const options of [{}, LOCAL]) {
+          const here = yield* udp(options)
+          yield* here.connect({ host: 'host.test', port: portOf(there) })
+          expect(here.remoteAddress).toEqual({ family: 'IPv4', ...to(there) })
+          yield* here.send('by name')
+          expect(yield* receivedBy(there, 1)).toEqual(['by name'])
+          yield* here.close()
+        }
+        yield* there.close()
+      },
+      { kernel: withoutIPv6() }
+    ))
+
+  it('says why it could not be, and is not connected then', () =>
+    run(
+      function* () {
+        const here = yield* udp()
+        const unreachable = yield* caught(() => here.connect({ host: 'six.test', port: 1 }))
+        expect(unreachable).toMatchObject({ code: 'ENETUNREACH', syscall: 'connect', address: '2001:db8::1', port: 1 })
+        expect((yield* caught(() => here.connect({ host: 'nowhere.test', port: 1 }))).code).toBe('ENOTFOUND')
+        expect(here.remoteAddress).toBeUndefined()
+        expect(() => here.send('x', { host: 'six.test', port: 1 })).toThrow(/blocking\.lookup\(\) first/)
+        yield* here.close()
+        expect(yield* caught(() => here.connect({ host: 'host.test', port: 1 }))).toBeInstanceOf(ClosedError)
+      },
+      { kernel: withoutIPv6() }
+    ))
 })
 
 describe('The network in memory', () => {

@@ -9,7 +9,7 @@ export class HostNotNumericError extends CoreactorError {
   readonly host: string
 
   constructor(host: string) {
-    super('ERR_COREACTOR_HOST_NOT_NUMERIC', `"${host}" is not an IP address, and names are not resolved here: look it up first`)
+    super('ERR_COREACTOR_HOST_NOT_NUMERIC', `"${host}" is not an IP address, and names are not resolved here: use blocking.lookup() first`)
     this.host = host
   }
 }

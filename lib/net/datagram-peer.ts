@@ -1,7 +1,7 @@
-/** To whom a datagram goes, as users say it, and what goes with it. Names are not looked up here. */
+/** To whom a datagram goes, as users say it, and what goes with it. Looking names up is for whoever connects. */
 import type { SocketAddress } from '../kernel/kernel.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
-import { HostNotNumericError, LOCALHOST, LOOPBACK, numericAddress } from './address.js'
+import { HostNotNumericError, LOCALHOST, LOOPBACK, numericAddress, type NamedAddress } from './address.js'
 
 /** Where a datagram goes: the `address` of one that was received will do. */
 export interface DatagramAddress {
@@ -27,17 +27,26 @@ export interface DatagramPeer {
   readonly address: SocketAddress
 }
 
-/** Undefined: none is named, it is the connected peer. Throws before any effect. */
+/** Undefined: none is named, it is the connected peer. Throws before any effect, also for a name. */
 export function peerOf(to: DatagramSendOptions): DatagramPeer | undefined {
+  const named = namedPeerOf(to)
+  if (named === undefined) return undefined
+  const { host, port } = named
+  const numeric = numericAddress(host === LOCALHOST ? LOOPBACK[0] : host, port)
+  if (numeric === null) throw new HostNotNumericError(host)
+  return { host, port, address: numeric }
+}
+
+/** The same, where a name is one, too. */
+export function namedPeerOf(to: DatagramSendOptions): NamedAddress | undefined {
   if (to === null || typeof to !== 'object') throw invalidType('to', 'an object', to)
   const { address, host = address, port } = to
   if (host === undefined && port === undefined) return undefined
   if (typeof host !== 'string') throw invalidType('to.address', 'of type string', host)
   if (address !== undefined && address !== host) throw invalidValue('to.host', 'must not differ from "to.address"', host)
+  if (host === '') throw invalidValue('to.address', 'must not be empty', host)
   checkInteger('to.port', port, 1, 65535)
-  const numeric = numericAddress(host === LOCALHOST ? LOOPBACK[0] : host, port)
-  if (numeric === null) throw new HostNotNumericError(host)
-  return { host, port, address: numeric }
+  return { host, port }
 }
 
 export function marksOf({ segment = 0, tos = -1 }: DatagramSendOptions): { segment: number; tos: number } {

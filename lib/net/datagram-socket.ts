@@ -2,18 +2,19 @@
 import { check, ENOPROTOOPT, SystemError } from '../kernel/errno.js'
 import type { Family, SocketAddress } from '../kernel/kernel.js'
 import { DatagramOption } from '../kernel/layout.js'
+import { lookup } from '../blocking/lookup.js'
 import { CloseAtOnce } from '../io/close-at-once.js'
 import { ClosedError } from '../io/errors.js'
 import { CoreactorError } from '../task/errors.js'
-import { immediate } from '../task/op.js'
-import type { Op } from '../task/types.js'
+import { immediate, op } from '../task/op.js'
+import type { Coroutine, Op } from '../task/types.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 import { AddressBook, plain } from './address-book.js'
-import { numericAddress } from './address.js'
+import { LOCALHOST, numericAddress } from './address.js'
 import type { DatagramEnd } from './datagram-end.js'
 import { ReceiveDatagramError, type DatagramError } from './datagram-error.js'
 import type { DatagramHandle } from './datagram-handle.js'
-import { datagramBytes, marksOf, peerOf, type DatagramAddress, type DatagramSendOptions } from './datagram-peer.js'
+import { datagramBytes, marksOf, namedPeerOf, peerOf, type DatagramAddress, type DatagramSendOptions } from './datagram-peer.js'
 import { checkSlab, type DatagramSlab } from './datagram-slab.js'
 import { ReceiveBatch, ReceiveDatagram, ReceiveDatagramInto, type Datagram } from './receive-datagram.js'
 import { SendBatch, SendDatagram } from './send-datagram.js'
@@ -48,6 +49,7 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
   connected = false
   /** @internal */
   declare readonly handle: DatagramHandle
+  private readonly family: Family
   private readonly keepsErrors: boolean
   private readonly book: AddressBook
   private local: SocketAddress | undefined
@@ -55,6 +57,7 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
   /** @internal Use `udp`. */
   constructor(handle: DatagramHandle, family: Family, info: boolean, errors: boolean) {
     super(handle)
+    this.family = family
     this.info = info
     this.keepsErrors = errors
     this.book = new AddressBook(handle.kernel, family)
@@ -121,8 +124,10 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
   }
 
   /**
-   * Sends a datagram, which may be empty, to an address, or to the connected peer. Waits while the system has no room; the
-   * data are not to be changed until then. That it is sent does not mean that it arrives. On cancel it has not been sent.
+   * Sends a datagram, which may be empty, to an address, or to the connected peer. A name has to be looked up before,
+   * with `blocking.lookup`: to do that for each datagram would have each of them wait for a thread. Waits while the system has
+   * no room; the data are not to be changed until then. That it is sent does not mean that it arrives. On cancel it has not
+   * been sent.
    *
    * Errors: `EMSGSIZE` (longer than a datagram can be: 65,507 bytes over IPv4), `EDESTADDRREQ` (neither address nor peer),
    * `EACCES` (broadcast without the option), other system errors; on a connected socket what `recv` tells, too, instead of
@@ -156,19 +161,45 @@ export class DatagramSocket extends Socket implements DatagramEnd<SocketAddress>
 
   /**
    * From now on datagrams come from this address only, and go there unless another is given; and what the network says of
-   * them is told. What has come from others before may still be received. Errors: system errors, such as `ENETUNREACH`;
-   * `ClosedError`, `HostNotNumericError`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.
+   * them is told. A name is looked up, and its first address taken that the socket can send to. What has come from others
+   * before may still be received. On cancel nothing has changed. Errors: system errors, such as `ENETUNREACH`; `LookupError`;
+   * `ClosedError`; `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`.
+   *
+   * @example
+   * const socket = yield* udp()
+   * yield* socket.connect({ host: 'time.example.org', port: 123 })
    */
   connect(address: DatagramAddress): Op<void> {
-    const peer = peerOf(address)
-    if (peer === undefined) throw invalidType('address.port', 'of type number', undefined)
-    const encoded = this.book.encode(peer.host, peer.port)
+    const named = namedPeerOf(address)
+    if (named === undefined) throw invalidType('address.port', 'of type number', undefined)
+    const { host, port } = named
+    if (host === LOCALHOST || numericAddress(host, port) !== null) return this.connectTo(host, port)
+    return op(() => this.connectByName(host, port))
+  }
+
+  private *connectByName(host: string, port: number): Coroutine<void> {
+    const found = yield* lookup(host, { all: true, family: this.family === 'IPv4' ? 4 : 0 })
+    let first: unknown
+    for (const { address } of found) {
+      try {
+        return yield* this.connectTo(address, port)
+      } catch (error) {
+        // No way there, or none for the socket's own address: another family's may be.
+        if (!(error instanceof SystemError)) throw error
+        first ??= error
+      }
+    }
+    throw first
+  }
+
+  private connectTo(host: string, port: number): Op<void> {
+    const encoded = this.book.encode(host, port)
     return immediate(() => {
       const { handle } = this
       this.checkOpen()
       // Known before the connection may narrow it down to the address of one interface.
       this.local ??= this.askLocal()
-      check(handle.kernel.connect(handle.fd, encoded), 'connect', peer.address)
+      check(handle.kernel.connect(handle.fd, encoded), 'connect', numericAddress(host, port) ?? undefined)
       this.connected = true
     })
   }
