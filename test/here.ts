@@ -6,6 +6,8 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeEach } from 'vitest'
+import type { SocketFamily, SocketType } from '../lib/kernel/kernel.js'
+import { nativeKernel } from '../lib/kernel/native.js'
 
 /** Abstract names, seqpacket and `/proc`, netlink, eventfd and its kind, GSO, options and errors of its own. */
 export const linux = process.platform === 'linux'
@@ -32,6 +34,14 @@ export const makesNetworks = linux && spawnSync('unshare', ['-n', 'ip', 'link', 
 export function runInNetwork(commands: string, fixture: string): string {
   const program = fileURLToPath(new URL(`fixtures/${fixture}`, import.meta.url))
   return execFileSync('unshare', ['-n', 'sh', '-ec', `${commands}\nexec '${process.execPath}' '${program}'`], { encoding: 'utf8' })
+}
+
+/** Whether this process may have such a socket, and the system knows it. */
+export function opensSocket(family: SocketFamily, type: SocketType, protocol?: number): boolean {
+  const kernel = nativeKernel()
+  const fd = kernel.socket(family, type, protocol)
+  if (fd >= 0) kernel.closeFd(fd)
+  return fd >= 0
 }
 
 /** Skips every test of this file, or suite, where what it needs is missing. */

@@ -67,6 +67,11 @@ export interface FilePaths {
   readonly dest?: string | undefined
 }
 
+/** Of what there is neither an address nor a path. */
+export interface Described {
+  readonly what: string
+}
+
 /** A system call has failed. The same properties as Node's own system errors. */
 export class SystemError extends Error {
   /** The name of the errno: `'ECONNRESET'`. */
@@ -80,13 +85,13 @@ export class SystemError extends Error {
   declare readonly path?: string
   declare readonly dest?: string
 
-  constructor(errno: number, syscall: string, where?: AnyAddress | FilePaths) {
+  constructor(errno: number, syscall: string, where?: AnyAddress | FilePaths | Described) {
     const [code, text] = getSystemErrorMap().get(errno) ?? nameless(errno)
     super(messageOf(code, text, syscall, where))
     this.code = code
     this.errno = errno
     this.syscall = syscall
-    if (where === undefined) return
+    if (where === undefined || 'what' in where) return
     if (!('family' in where)) {
       this.path = where.path
       if (where.dest !== undefined) this.dest = where.dest
@@ -106,15 +111,16 @@ function nameless(errno: number): readonly [code: string, text: string] {
 }
 
 /** As Node words it: of a file, "ENOENT: no such file or directory, open '/nowhere'". */
-function messageOf(code: string, text: string, syscall: string, where: AnyAddress | FilePaths | undefined): string {
+function messageOf(code: string, text: string, syscall: string, where: AnyAddress | FilePaths | Described | undefined): string {
   if (where === undefined) return `${syscall} ${code}: ${text}`
+  if ('what' in where) return `${syscall} ${code}: ${text} (${where.what})`
   if ('family' in where) return `${syscall} ${code}: ${text} ${addressText(where)}`
   const target = where.dest === undefined ? '' : ` -> '${where.dest}'`
   return `${code}: ${text}, ${syscall} '${where.path}'${target}`
 }
 
 /** Gives back a result that is no error; throws `SystemError` for one that is. */
-export function check(result: number, syscall: string, where?: AnyAddress | FilePaths): number {
+export function check(result: number, syscall: string, where?: AnyAddress | FilePaths | Described): number {
   if (result < 0) throw new SystemError(result, syscall, where)
   return result
 }

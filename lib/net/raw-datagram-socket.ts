@@ -70,9 +70,9 @@ export class RawDatagramSocket extends Socket implements DatagramEnd<Buffer> {
 }
 
 /**
- * Opens a datagram socket of a family that the library has no words for. Many are root's.
+ * Opens a datagram socket of a family that the library has no words for: netlink, packets, raw IP, CAN. Many are root's.
  *
- * Errors: system errors such as `EPERM` and `EAFNOSUPPORT`; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, thrown at once.
+ * Errors: system errors such as `EPERM`, and `EAFNOSUPPORT` where the system has no such family; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, thrown at once.
  *
  * @example
  * const AF_NETLINK = 16
@@ -91,10 +91,11 @@ export function datagramSocket(options: RawDatagramOptions): Op<RawDatagramSocke
   return immediate(() => {
     const runtime = currentRuntime()
     const { kernel } = runtime
-    const fd = check(kernel.socket(family, type, protocol), 'socket')
+    const what = `family ${family}, type ${type}, protocol ${protocol}`
+    const fd = check(kernel.socket(family, type, protocol), 'socket', { what })
     const bound = address === undefined ? 0 : kernel.bind(fd, address)
     if (bound < 0) kernel.closeFd(fd)
-    check(bound, 'bind')
+    check(bound, 'bind', { what })
     const handle = Handle.adopt(runtime, fd)
     handle.readiness = WRITABLE
     return new RawDatagramSocket(handle)
