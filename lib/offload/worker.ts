@@ -70,6 +70,12 @@ class WorkerJob implements RunningJob {
     this.controller.abort(reason)
   }
 
+  /** Also of a cancellation whose message is still on its way, as far as that is known. */
+  private throwIfCancelled(): void {
+    this.poll()
+    this.controller.signal.throwIfAborted()
+  }
+
   emit(value: unknown): Promise<unknown> {
     if (this.message.each) return this.call(EACH, [value])
     throw new OffloadError('ERR_COREACTOR_NO_EACH', 'the job gives values while it runs: take them with the option "each"')
@@ -90,7 +96,7 @@ class WorkerJob implements RunningJob {
     const { args } = this.message
     const found = await find(this.source)
     // Cancelled while its module was loaded: what waits for an abort would wait for one that has been.
-    this.controller.signal.throwIfAborted()
+    this.throwIfCancelled()
     const given = unpack(args, (number) => (...values) => this.call(number, values))
     if (isCoroutineFunction(found)) return this.drive(found, given)
     const result = (await found(...given)) as AsyncGenerator<unknown, unknown> | undefined
@@ -112,7 +118,7 @@ class WorkerJob implements RunningJob {
         finished = done === true
         if (finished) return value
         await this.emit(value)
-        this.controller.signal.throwIfAborted()
+        this.throwIfCancelled()
       }
     } finally {
       if (!finished) await values.return(undefined)
