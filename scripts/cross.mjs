@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import { headers } from './headers.mjs'
 import { root } from './setup.mjs'
 import { prebuilds, sha256, SOURCES, sourcesDigest, sourcesFor, SUMS, targets } from './targets.mjs'
@@ -46,9 +46,10 @@ function compile({ platform, zig: target }, output, project = root, environment 
   const places = [native, ...directories].map((directory, i) => `-ffile-prefix-map=${directory}=${i === 0 ? '.' : 'include'}`)
   const defines = platform === 'darwin' ? [...DEFINES, ...DARWIN_DEFINES] : DEFINES
   const options = ['-target', target, ...FLAGS, ...COMPILE[platform], ...defines, ...places, ...directories.flatMap((each) => ['-isystem', each])]
-  mkdirSync(dirname(output), { recursive: true })
-  // What is there under its name is whole.
-  const part = `${output}.part`
+  // What is there is whole. Until then it has the name, which is in its signature on macOS, in another folder.
+  const making = `${output}.part`
+  const part = join(making, basename(output))
+  mkdirSync(making, { recursive: true })
   const args = ['c++', ...options, ...LINK[platform], '-o', part, ...sourcesFor(platform)]
   const { status, stderr, error } = spawnSync(zig(), args, { cwd: native, env: environment, encoding: 'utf8', maxBuffer: 2 ** 26 })
   if (status !== 0) throw new Error(`zig cannot compile for ${target}:\n${error?.message ?? stderr}`)
@@ -56,6 +57,7 @@ function compile({ platform, zig: target }, output, project = root, environment 
   const warnings = stderr.split('\n').filter((line) => /^(core|node)\/.*warning:/.test(line))
   for (const warning of warnings) console.error(warning)
   renameSync(part, output)
+  rmSync(making, { recursive: true })
 }
 
 function build(wanted) {
