@@ -90,9 +90,14 @@ export class Acceptor implements Callback, Deadline {
       }
       if (fd >= 0) {
         if (patience.paused) patience.end()
-        // The listener may throw: those who wait are accepted in the next turn.
-        this.wake()
-        user.accepted(this.streamOf(fd))
+        let returned = false
+        try {
+          user.accepted(this.streamOf(fd))
+          returned = true
+        } finally {
+          // A listener has thrown: those who wait are accepted in the next turn.
+          if (!returned) this.wake()
+        }
       } else if (!GONE_BEFORE.has(fd)) {
         return this.fail(new SystemError(fd, 'accept'))
       }
@@ -113,6 +118,7 @@ export class Acceptor implements Callback, Deadline {
   private streamOf(fd: number): Stream {
     const handle = Handle.adopt(this.handle.runtime, fd)
     handle.readiness = WRITABLE
+    handle.sole = true
     return this.address.family === 'Unix' ? new UnixConnection(handle) : new Connection(handle)
   }
 

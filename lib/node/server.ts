@@ -16,7 +16,7 @@ import { invalidType, invalidValue } from '../task/validate.js'
 import { Acceptor } from './acceptor.js'
 import { isPath, normalized, toNumber, type Callback0 } from './arguments.js'
 import { alreadyListening, checkPort, notRunning, systemError } from './errors.js'
-import { checkedBlockList, checkedFlag, infoOf, Socket, type AddressInfo, type Counting, type InternalOptions } from './socket.js'
+import { AcceptedOptions, checkedBlockList, checkedFlag, infoOf, Socket, type AddressInfo, type Counting } from './socket.js'
 
 /** What `createServer` takes, and gives to every connection. As Node's `net.ServerOpts`. */
 export interface ServerOptions {
@@ -200,16 +200,7 @@ export class Server extends EventEmitter implements Counting {
       return
     }
     if (blockList !== undefined && isBlocked(blockList, stream)) return stream.closeNow()
-    const socket = new Socket({
-      stream,
-      allowHalfOpen: this.allowHalfOpen,
-      pauseOnCreate: this.pauseOnConnect,
-      readable: true,
-      writable: true,
-      wrapped: this._wrapped,
-      readableHighWaterMark: this.highWaterMark,
-      writableHighWaterMark: this.highWaterMark
-    } as InternalOptions)
+    const socket = new Socket(new AcceptedOptions(stream, this))
     if (this.noDelay) socket.setNoDelay(true)
     if (this.keepAlive) socket.setKeepAlive(true, this.keepAliveInitialDelay * 1000)
     this._connections++

@@ -16,7 +16,7 @@ import { connectArguments, type Callback0, type ConnectOptions } from './argumen
 import { Connecting } from './connecting.js'
 import { closedBeforeConnection, invalidHandleType, nodeError, socketClosed } from './errors.js'
 import { IdleTimer } from './idle-timer.js'
-import { Wire, type ReadTarget, type Written } from './wire.js'
+import { Wire, type ReadTarget, type WireUser, type Written } from './wire.js'
 import type { Piece } from '../io/write-buffer.js'
 import type { BlockList } from 'node:net'
 
@@ -58,6 +58,37 @@ export interface InternalOptions extends SocketOptions {
   stream?: Stream | undefined
   pauseOnCreate?: boolean | undefined
   manualStart?: boolean | undefined
+}
+
+/** What a server gives its connections. */
+interface OfServer {
+  readonly allowHalfOpen: boolean
+  readonly pauseOnConnect: boolean
+  readonly highWaterMark: number
+  readonly _wrapped: boolean
+}
+
+/** The options of a connection that was accepted, as `checkedOptions` would make them, which took 2 us for each. */
+export class AcceptedOptions implements InternalOptions {
+  readonly stream: Stream
+  readonly allowHalfOpen: boolean
+  readonly pauseOnCreate: boolean
+  readonly wrapped: boolean
+  readonly readableHighWaterMark: number
+  readonly writableHighWaterMark: number
+  readonly readable = true
+  readonly writable = true
+  readonly emitClose = false
+  readonly autoDestroy = true
+  readonly decodeStrings = false
+
+  constructor(stream: Stream, { allowHalfOpen, pauseOnConnect, highWaterMark, _wrapped }: OfServer) {
+    this.stream = stream
+    this.allowHalfOpen = Boolean(allowHalfOpen)
+    this.pauseOnCreate = pauseOnConnect
+    this.wrapped = _wrapped
+    this.readableHighWaterMark = this.writableHighWaterMark = highWaterMark
+  }
 }
 
 /** Where a socket is bound. As Node's `net.AddressInfo`. */
@@ -405,12 +436,7 @@ export class Socket extends Duplex {
 
   /** @internal The stream is there. */
   _open(stream: Stream): void {
-    this._wire = new Wire(stream, {
-      received: (chunk) => this._received(chunk),
-      ended: () => this._ended(),
-      failed: (error) => this.destroy(error),
-      closed: () => this.destroy()
-    })
+    this._wire = new Wire(stream, new Told(this))
     this._wire.target = this._target
     this._wire.lends = this._wrapped
     if (!this._referenced) this._wire.reference(false)
@@ -428,18 +454,36 @@ export class Socket extends Duplex {
     emitConnected(this)
     if (!this.isPaused()) this.read(0)
   }
+}
 
-  /** Whether somebody has still to read it. */
-  private _received(chunk: Buffer): boolean {
-    if (this._idle !== null) this._idle.refresh()
-    if (!this.push(chunk)) this._wire?.stopReading()
-    return this.readableLength > 0
+/** What a wire tells a socket. An object for each, as four functions of each would be as many. */
+class Told implements WireUser {
+  private readonly socket: Socket
+
+  constructor(socket: Socket) {
+    this.socket = socket
   }
 
-  private _ended(): void {
-    if (this._idle !== null) this._idle.refresh()
-    this.push(null)
-    this.read(0)
+  received(chunk: Buffer): boolean {
+    const { socket } = this
+    socket._unrefTimer()
+    if (!socket.push(chunk)) socket._wire?.stopReading()
+    return socket.readableLength > 0
+  }
+
+  ended(): void {
+    const { socket } = this
+    socket._unrefTimer()
+    socket.push(null)
+    socket.read(0)
+  }
+
+  failed(error: Error): void {
+    this.socket.destroy(error)
+  }
+
+  closed(): void {
+    this.socket.destroy()
   }
 }
 
@@ -451,6 +495,7 @@ export interface Counting {
 
 /** Checks them, and makes what a Duplex understands. */
 export function checkedOptions(options: InternalOptions | number | undefined): InternalOptions {
+  if (options instanceof AcceptedOptions) return options
   const given = options as (InternalOptions & DuplexOptions) | undefined
   for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode'] as const) {
     if (given?.[name]) throw invalidValue(`options.${name}`, 'is not supported', given[name])

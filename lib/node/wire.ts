@@ -53,7 +53,7 @@ export class Wire implements Callback {
    */
   lends = false
   /** What is freed when all has been taken. */
-  private lent: Uint8Array[] = []
+  private lent: Uint8Array[] | null = null
   /** Where to receive into; null for a buffer of the library's. */
   target: ReadTarget | null = null
   private output: WriteBuffer | null = null
@@ -126,7 +126,7 @@ export class Wire implements Callback {
         output.flush()
       }
     }
-    if (this.lends && typeof data !== 'string') this.lent.push(data)
+    if (this.lends) this.lend(data)
     this.wrote(output, done)
   }
 
@@ -144,7 +144,7 @@ export class Wire implements Callback {
         output.flush()
       }
     }
-    if (this.lends) for (const { chunk } of chunks) if (typeof chunk !== 'string') this.lent.push(chunk)
+    if (this.lends) for (const { chunk } of chunks) this.lend(chunk)
     this.wrote(output, done)
   }
 
@@ -230,12 +230,16 @@ export class Wire implements Callback {
     done(output.error)
   }
 
+  private lend(data: string | Uint8Array): void {
+    if (typeof data !== 'string') (this.lent ??= []).push(data)
+  }
+
   /** The kernel has a copy. Parts of something larger are left alone. */
   private free(): void {
-    if (this.lent.length === 0) return
-    const { kernel } = this.stream.handle
-    for (const chunk of this.lent) kernel.freeMemory(chunk)
-    this.lent = []
+    const { lent } = this
+    if (lent === null) return
+    this.lent = null
+    for (const chunk of lent) this.stream.handle.kernel.freeMemory(chunk)
   }
 
   private read(): void {
@@ -255,14 +259,21 @@ export class Wire implements Callback {
         this.stopReading()
         return user.ended()
       }
-      // It may throw: what is there then is read in the next turn.
       const more = (handle.readiness & READABLE) !== 0 || stream.bufferedInput > 0
-      if (more) this.wake()
-      if (typeof chunk !== 'number') {
-        const kept = user.received(chunk)
-        if (this.lends) this.slab.giveBack(kept)
-      }
+      if (typeof chunk !== 'number') this.handOut(chunk, more)
       if (!more) return
+    }
+  }
+
+  private handOut(chunk: Buffer, more: boolean): void {
+    let returned = false
+    try {
+      const kept = this.user.received(chunk)
+      if (this.lends) this.slab.giveBack(kept)
+      returned = true
+    } finally {
+      // A listener has thrown: what is there is read in the next turn.
+      if (!returned && more) this.wake()
     }
   }
 

@@ -258,6 +258,26 @@ onBoth((net) => {
     await next
   })
 
+  it('a listener that throws at each of many connections hinders none of them', async () => {
+    const server = await listening(net)
+    const others = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    const thrown: string[] = []
+    const note = ({ message }: Error): void => void thrown.push(message)
+    process.on('uncaughtException', note)
+    try {
+      server.on('connection', () => {
+        throw new Error(`thrown by a listener, ${thrown.length}`)
+      })
+      const clients = Array.from({ length: 5 }, () => connecting(net, { port: portOf(server), host: '127.0.0.1' }))
+      await Promise.all(clients.map((client) => once(client, 'connect')))
+      while (thrown.length < clients.length) await nextTurn()
+    } finally {
+      process.off('uncaughtException', note)
+      for (const other of others) process.on('uncaughtException', other)
+    }
+  })
+
   it('an async listener that fails destroys its connection, if rejections are captured', async () => {
     const { captureRejections } = EventEmitter
     EventEmitter.captureRejections = true

@@ -412,6 +412,31 @@ onBoth((net) => {
     await closeOf(client)
   })
 
+  it('a listener of data that throws each time gets all of it', async () => {
+    const { client, peer } = await pairOf(net, { pauseOnConnect: true })
+    const others = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    let thrown = 0
+    const note = (): void => void thrown++
+    process.on('uncaughtException', note)
+    try {
+      let [received, chunks] = [0, 0]
+      peer.on('data', (chunk) => {
+        received += chunk.length
+        chunks++
+        throw new Error('thrown by a listener')
+      })
+      const size = 400_000
+      client.write(Buffer.alloc(size))
+      await nextTurn()
+      peer.resume()
+      while (received < size || thrown < chunks) await nextTurn()
+    } finally {
+      process.off('uncaughtException', note)
+      for (const other of others) process.on('uncaughtException', other)
+    }
+  })
+
   it('an error that a listener throws is an uncaught exception, and the socket goes on', async () => {
     const { client, peer } = await pairOf(net)
     const others = process.listeners('uncaughtException')
