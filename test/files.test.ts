@@ -559,8 +559,8 @@ describe('cancelling', () => {
       const [first, second] = yield* all([blocking.open(at('file')), blocking.open(at('file'))])
       for (let i = 0; i < 50; i++) {
         // Who wins has to do it itself.
-        yield* (yield* race([endsFirst(() => false), blocking.open(at('file'))]))?.close() ?? checkpoint()
-        yield* (yield* race([endsFirst(() => false), first.lock()]))?.release() ?? checkpoint()
+        yield* (yield* race([endsFirst(() => openFiles().length === 2), blocking.open(at('file'))]))?.close() ?? checkpoint()
+        yield* (yield* race([endsFirst(() => !isLocked(at('file'))), first.lock()]))?.release() ?? checkpoint()
         yield* untilIdle()
         const lock = yield* second.tryLock()
         expect(lock).not.toBeNull()
@@ -587,13 +587,19 @@ describe('cancelling', () => {
   })
 })
 
-/** Ends in a turn that begins when a thread has done its work, and before the one who waits for that has its step. */
+/** Ends in a turn that begins when a thread has done its work, and before the one who waits for that has its step: most times. */
 function endsFirst(busy: () => boolean): Op<void> {
   return op(function* () {
     yield* checkpoint()
     while (busy()) continue
     yield* checkpoint()
   })
+}
+
+/** Whether anybody has a lock on the file. */
+function isLocked(path: string): boolean {
+  const inode = `:${statSync(path).ino} `
+  return readFileSync('/proc/locks', 'utf8').split('\n').some((line) => line.includes(' FLOCK ') && line.includes(inode))
 }
 
 function* untilIdle(): Coroutine<void> {

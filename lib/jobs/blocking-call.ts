@@ -57,13 +57,14 @@ class BlockingCall<T> extends Leaf<T> {
     }
     const { result } = this.completion
     if (result === undefined) return false
-    if (this.undo !== null && (current as Task).scope.cancelRequested) {
-      this.takeBack(this.undo, result)
-      throw (current as Task).cancellation()
-    }
     const { id } = this
     const { kernel } = this.forget()
-    return this.complete(this.finish(result, (into) => kernel.takeResult(id, into)))
+    const take: Take = (into) => kernel.takeResult(id, into)
+    if (this.undo !== null && (current as Task).scope.cancelRequested) {
+      this.undo(result, take)
+      throw (current as Task).cancellation()
+    }
+    return this.complete(this.finish(result, take))
   }
 
   protected override arm(): void {
@@ -84,16 +85,7 @@ class BlockingCall<T> extends Leaf<T> {
   }
 
   override retract(): boolean {
-    const { result } = this.completion
-    if (result === undefined || this.undo === null) return this.callOff()
-    this.takeBack(this.undo, result)
-    return true
-  }
-
-  private takeBack(undo: Undo, result: number): void {
-    const { id } = this
-    const { kernel } = this.forget()
-    undo(result, (into) => kernel.takeResult(id, into))
+    return this.callOff()
   }
 
   /** False: the call has been begun, and will end, or has ended. */
