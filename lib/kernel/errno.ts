@@ -46,6 +46,8 @@ export const EACCES = -errno.EACCES
 export const EHOSTDOWN = process.platform === 'linux' ? -112 : -64
 export const EEXIST = -errno.EEXIST
 export const ENOENT = -errno.ENOENT
+export const ENOTDIR = -errno.ENOTDIR
+export const ENOTEMPTY = -errno.ENOTEMPTY
 export const ETIMEDOUT = -errno.ETIMEDOUT
 export const ECHILD = -errno.ECHILD
 export const ESRCH = -errno.ESRCH

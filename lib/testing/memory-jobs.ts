@@ -1,7 +1,8 @@
-/** The blocking jobs of the memory kernel: names from a table, and as many threads as a test wants. */
+/** The blocking jobs of the memory kernel: names from a table, files in memory, and as many threads as a test wants. */
 import { EOPNOTSUPP } from '../kernel/errno.js'
 import type { Job, JobLimits, JobReport } from '../kernel/kernel.js'
 import type { Agenda } from './agenda.js'
+import type { MemoryFiles } from './memory-files.js'
 
 /** What a resolver answers. */
 export interface MemoryName {
@@ -39,6 +40,7 @@ const ERRORS = { EAI_AGAIN: -3001, EAI_FAIL: -3004 }
 
 export class MemoryJobs {
   private readonly names: MemoryNames
+  private readonly files: MemoryFiles
   /** How many run at a time, of each lane: files, lookups, and what waits for others. */
   private readonly limits: [number, number, number]
   private readonly agenda: Agenda
@@ -53,8 +55,9 @@ export class MemoryJobs {
   /** To be reported in the next turn. */
   readonly ended: Ended[] = []
 
-  constructor(names: MemoryNames, threads: number, agenda: Agenda, now: () => number, wake: () => void) {
+  constructor(names: MemoryNames, files: MemoryFiles, threads: number, agenda: Agenda, now: () => number, wake: () => void) {
     this.names = names
+    this.files = files
     this.limits = [threads, Math.max(threads / 2, 1), Infinity]
     this.agenda = agenda
     this.now = now
@@ -83,13 +86,16 @@ export class MemoryJobs {
     else if (!abandon) return 0
     // One that runs keeps its thread until it ends, as a real one does: only its entry goes.
     this.entries.delete(id)
+    if (queued >= 0 && entry.job.kind === 'close') this.files.close(entry.job.fd)
+    if (entry.ended) this.files.discard(entry.job, entry.found)
     return 1
   }
 
-  take(id: number): unknown {
+  take(id: number, into?: Float64Array | readonly Uint8Array[]): unknown {
     const found = this.entries.get(id)?.found
     if (found !== undefined) this.entries.delete(id)
-    return found
+    if (into instanceof Float64Array && found instanceof Float64Array) return into.set(found), into
+    return into !== undefined && found instanceof Buffer ? spread(found, into as readonly Uint8Array[]) : found
   }
 
   configure({ files, lookups, waits }: JobLimits): void {
@@ -130,7 +136,7 @@ export class MemoryJobs {
     this.running[laneOf(entry.job)]--
     entry.ended = true
     this.begin()
-    if (this.entries.get(entry.id) !== entry) return
+    if (this.entries.get(entry.id) !== entry) return this.files.discard(entry.job, found)
     entry.found = found
     if (found === undefined) this.entries.delete(entry.id)
     this.ended.push({ slot: entry.slot, generation: entry.generation, result })
@@ -142,7 +148,7 @@ export class MemoryJobs {
       const [name = job.address] = Object.keys(this.names).filter((each) => this.named(each).addresses?.includes(job.address))
       return { result: 0, found: [name, String(job.port)], delay: 0 }
     }
-    if (job.kind !== 'lookup') return { result: EOPNOTSUPP, delay: 0 }
+    if (job.kind !== 'lookup') return { delay: 0, ...(this.files.call(job) ?? { result: EOPNOTSUPP }) }
     const { addresses = [], delay = 0, error } = this.named(job.host)
     if (error !== undefined) return { result: ERRORS[error], delay }
     const found = addresses.filter((each) => job.family === 0 || each.includes(':') === (job.family === 6))
@@ -153,6 +159,17 @@ export class MemoryJobs {
     const known = this.names[host] ?? {}
     return isList(known) ? { addresses: known } : known
   }
+}
+
+/** How many of the bytes have found room. */
+function spread(bytes: Buffer, into: readonly Uint8Array[]): number {
+  let done = 0
+  for (const each of into) {
+    const part = bytes.subarray(done, done + each.length)
+    each.set(part)
+    done += part.length
+  }
+  return done
 }
 
 type Lane = 0 | 1 | 2

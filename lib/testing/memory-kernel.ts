@@ -60,6 +60,7 @@ import { randomFrom } from '../task/random.js'
 import { checkInteger, checkMilliseconds, outOfRange } from '../task/validate.js'
 import { Agenda } from './agenda.js'
 import { MemoryDatagrams, MemoryDatagramSocket } from './memory-datagram.js'
+import { MemoryFiles, type MemoryFileContents } from './memory-files.js'
 import { MemoryJobs, type MemoryNames } from './memory-jobs.js'
 import { MemoryPipeEnd } from './memory-pipe.js'
 import { MemorySocket } from './memory-socket.js'
@@ -72,6 +73,8 @@ export interface MemoryKernelOptions {
   seed?: number | undefined
   /** What lookups find; what is not there is ENOTFOUND. */
   names?: MemoryNames | undefined
+  /** What files there are in the beginning. The root is there, and nothing else. */
+  files?: MemoryFileContents | undefined
   /** Blocking calls that run at a time, and half as many lookups, at least one; no limit by default. */
   threads?: number | undefined
   /** Addresses that do not answer at once. */
@@ -146,7 +149,8 @@ const DIRECTIONS = READABLE | WRITABLE | PRIORITY
 /**
  * The operating system for a test: `run(main, { kernel: new MemoryKernel() })`. Sockets are in memory, at any address; the
  * clock begins at 0, stands still while anything can run, and jumps to the next deadline when every task is parked and no
- * event is due. So an hour's timeout passes in no time, and what happens at one time happens in an order that is the same
+ * event is due. Files are in memory, too: `blocking` finds those of the option `files`, and what the test has written; a
+ * call on one takes no time. They outlive a run. So an hour's timeout passes in no time, and what happens at one time happens in an order that is the same
  * in every run. One `run` at a time uses it; the next one finds its clock where the last one left it.
  *
  * What it knows of is tasks, sockets and deadlines of its own. Microtasks have run before the clock jumps, but foreign
@@ -181,12 +185,13 @@ export class MemoryKernel implements Kernel {
   private immediate: NodeJS.Immediate | null = null
 
   private readonly agenda = new Agenda()
+  private readonly files: MemoryFiles
   private readonly jobs: MemoryJobs
   private readonly network: Readonly<Record<string, MemoryRoute>>
   private readonly datagrams: MemoryDatagrams
 
   constructor(options: MemoryKernelOptions = {}) {
-    const { capacity = 64 * 1024, seed = 1, names = {}, threads = Infinity, network = {} } = options
+    const { capacity = 64 * 1024, seed = 1, names = {}, files = {}, threads = Infinity, network = {} } = options
     checkInteger('options.capacity', capacity, 1, Number.MAX_SAFE_INTEGER)
     checkInteger('options.seed', seed, 0, 0xffff_ffff)
     this.capacity = capacity
@@ -194,12 +199,18 @@ export class MemoryKernel implements Kernel {
     this.network = network
     this.datagrams = new MemoryDatagrams(network, this.agenda, () => this.time, () => this.ephemeralPort())
     const soon = (): void => this.schedule()
-    this.jobs = new MemoryJobs(names, threads, this.agenda, () => this.time, soon)
+    this.files = new MemoryFiles(files, () => this.time)
+    this.jobs = new MemoryJobs(names, this.files, threads, this.agenda, () => this.time, soon)
   }
 
   /** Sockets that are open: 0 when nothing has leaked. */
   get openSockets(): number {
     return this.sockets.size
+  }
+
+  /** Files that are open: 0 when nothing has leaked. */
+  get openFiles(): number {
+    return this.files.size
   }
 
   /** Jobs that have not ended, and results that nobody has taken: 0 when nothing has leaked. */
@@ -279,8 +290,8 @@ export class MemoryKernel implements Kernel {
     return this.jobs.cancel(id, abandon)
   }
 
-  takeResult(id: number): unknown {
-    return this.jobs.take(id)
+  takeResult(id: number, into?: Float64Array | readonly Uint8Array[]): unknown {
+    return this.jobs.take(id, into)
   }
 
   configureJobs(limits: JobLimits): number {
@@ -617,12 +628,16 @@ export class MemoryKernel implements Kernel {
     return ENOSYS
   }
 
-  /** The file is a real one. */
+  /** The file is one of those in memory, or a real one. */
   sendFile(to: number, file: number, offset: number, length: number): number {
     const socket = this.sockets.get(to)
     if (socket === undefined) return EBADF
     const room = Math.min(length, socket.sendable)
     if (room <= 0) return room
+    if (this.files.has(file)) {
+      const bytes = this.files.read(file, room, offset)
+      return typeof bytes === 'number' ? bytes : bytes.length === 0 ? 0 : socket.send([bytes])
+    }
     const bytes = Buffer.allocUnsafe(room)
     try {
       const count = readSync(file, bytes, 0, room, offset)

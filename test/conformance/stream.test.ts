@@ -1,9 +1,15 @@
 /** The kinds of stream there are, each checked against what every stream promises. */
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { duplexPair } from 'node:stream'
-import { fromNode, run, until, type Coroutine } from 'coreactor'
+import { afterAll, beforeAll, describe } from 'vitest'
+import { all, blocking, checkpoint, fromNode, run, until, type Coroutine } from 'coreactor'
 import { memoryPair } from 'coreactor/testing'
+import { checkReads } from './check-reads.js'
 import { checkStream } from './check-stream.js'
 import { PIPE, SOCKET_PAIR, TCP, UNIX } from './kinds.js'
 import { runInMemory, type End } from './stream-kind.js'
@@ -67,4 +73,32 @@ checkStream('fromNode over a pair of Duplexes', {
   reset: true,
   foreignErrors: true,
   big: 400_000
+})
+
+// A file has no write buffer and no end that a peer sees; what it shares with streams is how it is read. Of a FIFO, whose
+// reader waits.
+describe('a file: framed reads', () => {
+  let directory: string
+  let pairs = 0
+  const fifos = ['first', 'second']
+
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'coreactor-'))
+    for (const name of fifos) execFileSync('mkfifo', [join(directory, name)])
+  })
+
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  checkReads({
+    run: (main) => run(main),
+    *pair() {
+      const path = join(directory, fifos[pairs++ % fifos.length] as string)
+      const [reader, writer] = yield* all([blocking.open(path), blocking.open(path, 'w')])
+      // The system has what `write` has completed for.
+      return [Object.assign(writer, { flush: checkpoint }), reader] as unknown as [End, End]
+    },
+    twoWay: false,
+    halfClose: false,
+    reset: false
+  })
 })
