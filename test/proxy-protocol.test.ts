@@ -1,6 +1,7 @@
 /** Servers behind a proxy that says for whom it connects. The proxy here is the test; for a real one see haproxy.test.ts. */
 import { expect, it } from 'vitest'
 import {
+  checkpoint,
   connect,
   listen,
   proxyHeader,
@@ -171,6 +172,33 @@ onEveryKernel('behind a proxy', (kernel) => {
         yield* server.close()
         expect(seen).toMatchObject([{ remote: whom }])
       }
+    })
+  })
+
+  it('perAddressLimit counts by the address of the client, not by that of the proxy', async () => {
+    const other = { ...CLIENT, address: '192.0.2.99' }
+    await kernel.run(function* () {
+      const server = yield* serve({ ...HERE, proxyProtocol: true, perAddressLimit: 1 }, function* (connection) {
+        for (let chunk; (chunk = yield* connection.readSome()) !== null; ) yield* connection.write(chunk)
+      })
+      const open = function* (source: typeof other | typeof CLIENT): Coroutine<Connection> {
+        const connection = yield* connect({ port: server.address.port, host: '127.0.0.1' })
+        yield* connection.write(Buffer.concat([proxyHeader({ version: 2, source, destination: SITE }), Buffer.from('x')]))
+        return connection
+      }
+      const first = yield* open(CLIENT)
+      expect(String(yield* first.readExactly(1))).toBe('x')
+      const second = yield* open(CLIENT)
+      expect((yield* caught(() => second.readSome())).code).toBe('ECONNRESET')
+      const elsewhere = yield* open(other)
+      expect(String(yield* elsewhere.readExactly(1))).toBe('x')
+      expect(server.statistics()).toMatchObject({ open: 2, accepted: 2, refused: 1, failed: 0 })
+      yield* first.close()
+      while (server.connections > 1) yield* checkpoint()
+      const third = yield* open(CLIENT)
+      expect(String(yield* third.readExactly(1))).toBe('x')
+      for (const connection of [second, elsewhere, third]) yield* connection.close()
+      yield* server.close()
     })
   })
 

@@ -155,6 +155,7 @@ onEveryKernel('Unix streams', (kernel) => {
     refused(() => listen({ path: 7 } as never), 'ERR_INVALID_ARG_TYPE')
     refused(() => listen({ path: '/x', type: 'datagram' } as never), 'ERR_INVALID_ARG_VALUE')
     refused(() => serve({ path: '/x', type: 'seqpacket' } as never, function* () {}), 'ERR_INVALID_ARG_VALUE')
+    expect(() => serve({ path: '/x', type: 'seqpacket' } as never, function* () {})).toThrow(/listen\(.*'seqpacket'.*\) and spawn/)
     refused(() => listen({ path: '/x', mode: 0o1777 }), 'ERR_OUT_OF_RANGE')
     refused(() => listen({ path: '/x', backlog: 0 }), 'ERR_OUT_OF_RANGE')
     refused(() => listen({ path: '/x', replaceStale: 1 } as never), 'ERR_INVALID_ARG_TYPE')

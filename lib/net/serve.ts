@@ -39,7 +39,7 @@ export interface ServerOptions {
   limit?: number | undefined
   /**
    * Connections at a time from one IP address; more are reset as soon as they have been accepted. No limit by default.
-   * Behind a proxy all come from one.
+   * With `proxyProtocol` it is the client's address, and the header comes first; behind any other proxy all come from one.
    */
   perAddressLimit?: number | undefined
   /** How long a connection may take before it is evicted. */
@@ -238,17 +238,12 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
 
   /** @internal */
   accepted(connection: Connection): void {
-    const peer = this.perAddressLimit === Infinity ? undefined : peerOf(connection)
-    if (peer !== undefined) {
-      const count = this.peers.get(peer) ?? 0
-      if (count >= this.perAddressLimit) {
-        this.refused++
-        connection.reset()
-        return
-      }
-      this.peers.set(peer, count + 1)
+    const served = new Served(connection, this)
+    // Behind a proxy only the header says whose it is.
+    if (this.receiveProxy === null && !this.admits(served)) {
+      this.refused++
+      return
     }
-    const served = new Served(connection, peer, this)
     this.open++
     this.link(served)
     served.task = (this.handlers as Scope).advance<void>(served, this.handler, 'connection')
@@ -256,6 +251,21 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
     if (limits === null) return
     const { timers } = connection.handle.runtime
     served.eviction = new Eviction(limits, connection, timers, (limit) => this.evict(served, limit))
+  }
+
+  /** @internal Counts one more from its address; if that is one too many, the connection is reset. */
+  admits(served: Served): boolean {
+    const peer = this.perAddressLimit === Infinity ? undefined : peerOf(served.connection)
+    if (peer === undefined) return true
+    const count = this.peers.get(peer) ?? 0
+    if (count >= this.perAddressLimit) {
+      served.peer = null
+      served.connection.reset()
+      return false
+    }
+    this.peers.set(peer, count + 1)
+    served.peer = peer
+    return true
   }
 
   private *shutDown(grace: number): Coroutine<void> {
@@ -321,9 +331,10 @@ export class Server<A extends AnyAddress = SocketAddress> implements Host<Connec
     connection.abandon()
     this.bytesRead += connection.bytesRead
     this.bytesWritten += connection.bytesWritten
-    if (served.evicted === null) this.ended[ending]++
-    else this.evicted[served.evicted]++
-    if (peer !== undefined) {
+    if (served.evicted !== null) this.evicted[served.evicted]++
+    else if (peer === null) this.refused++
+    else this.ended[ending]++
+    if (typeof peer === 'string') {
       const count = (this.peers.get(peer) as number) - 1
       if (count === 0) this.peers.delete(peer)
       else this.peers.set(peer, count)
@@ -436,7 +447,8 @@ function placesOf(options: ServeOptions | ServeFdOptions | ServeManyOptions | Un
   if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options)
   if (isUnix<UnixServeOptions>(options)) {
     if (options.type === undefined || options.type === 'stream') return [listeningUnix<UnixConnection>(options)]
-    throw invalidValue('options.type', "must be 'stream': a server has no messages", options.type)
+    const how = "for messages, listen({ path, type: 'seqpacket' }) and spawn a task for each connection that it accepts"
+    throw invalidValue('options.type', `must be 'stream': ${how}`, options.type)
   }
   if (!('listen' in options)) return [listening(options)]
   const { listen } = options

@@ -18,6 +18,8 @@ export interface ServedBy {
   readonly handler: Body<[Connection], void>
   readonly closing: { linger: number } | undefined
   readonly receiveProxy: ReceiveProxy | null
+  /** Asked when the header has said whose it is; false: it is not to be handled, and has been reset. */
+  admits(served: Served): boolean
   failed(error: unknown, connection: Connection): void
   /** Everything is over; the connection may still be open. */
   release(served: Served, ending: Ending): void
@@ -34,8 +36,8 @@ const CLOSE = 2
  */
 export class Served implements Steps {
   readonly connection: Connection
-  /** What `perAddressLimit` counts by. */
-  readonly peer: string | undefined
+  /** What `perAddressLimit` counts by, once it has been counted; null: it was one too many. */
+  peer: string | null | undefined = undefined
   private readonly server: ServedBy
   /** Set when it has been spawned. */
   task: Task<void> | null = null
@@ -48,9 +50,8 @@ export class Served implements Steps {
   /** What the stage runs; null before the first. */
   private steps: Steps | null = null
 
-  constructor(connection: Connection, peer: string | undefined, server: ServedBy) {
+  constructor(connection: Connection, server: ServedBy) {
     this.connection = connection
-    this.peer = peer
     this.server = server
   }
 
@@ -87,7 +88,8 @@ export class Served implements Steps {
   private follow(result: IteratorResult<unknown, unknown>): IteratorResult<unknown, unknown> {
     while (result.done === true && this.stage !== CLOSE) {
       // Without a client behind the header there is nothing to handle.
-      result = this.enter(this.stage === HEADER && result.value === true ? HANDLER : CLOSE)
+      const handled = this.stage === HEADER && result.value === true && this.server.admits(this)
+      result = this.enter(handled ? HANDLER : CLOSE)
     }
     return result
   }
