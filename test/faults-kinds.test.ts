@@ -232,24 +232,22 @@ function* packets(): Coroutine<void> {
   const path = somewhere()
   const listener = yield* listen({ path, type: 'seqpacket' })
   yield* closing([listener], function* () {
-    const accepting = spawn(() => listener.accept())
+    const echoing = spawn(function* () {
+      const server = yield* listener.accept()
+      yield* closing([server], function* () {
+        for (let message; (message = yield* server.receive()) !== null; ) yield* server.send(message)
+        yield* server.closeWrite()
+      })
+    })
     const client = yield* connect({ path, type: 'seqpacket' })
     yield* closing([client], function* () {
-      const server = yield* accepting
-      yield* closing([server], function* () {
-        const echoing = spawn(function* () {
-          for (let message; (message = yield* server.receive()) !== null; ) yield* server.send(message)
-          yield* server.closeWrite()
-          yield* server.close()
-        })
-        for (const length of [0, 1, 5000]) {
-          yield* client.send(PATTERN.subarray(0, length))
-          expectSame((yield* client.receive()) ?? undefined, PATTERN.subarray(0, length))
-        }
-        yield* client.closeWrite()
-        expect(yield* client.receive()).toBeNull()
-        yield* echoing
-      })
+      for (const length of [0, 1, 5000]) {
+        yield* client.send(PATTERN.subarray(0, length))
+        expectSame((yield* client.receive()) ?? undefined, PATTERN.subarray(0, length))
+      }
+      yield* client.closeWrite()
+      expect(yield* client.receive()).toBeNull()
+      yield* echoing
     })
   })
 }
@@ -316,20 +314,24 @@ atEveryCall(
   false
 )
 
-if (linux) atEveryCall('a connection of messages', packets, [...OPENING, ...CONNECTING, ...MESSAGES], false)
+for (const inMemory of linux ? [true, false] : [true]) {
+  atEveryCall('a connection of messages', packets, [...OPENING, ...CONNECTING, ...MESSAGES], inMemory)
+}
 
-atEveryCall(
-  'Unix datagrams',
-  unixDatagrams,
-  [
-    ...OPENING,
-    ...MESSAGES,
-    { operation: 'bind', told: ['EACCES', 'EADDRINUSE'], syscalls: ['bind'] },
-    { operation: 'connect', told: ['ECONNREFUSED', 'EACCES'], syscalls: ['connect'] },
-    ...CLOSING
-  ],
-  false
-)
+for (const inMemory of [true, false]) {
+  atEveryCall(
+    'Unix datagrams',
+    unixDatagrams,
+    [
+      ...OPENING,
+      ...MESSAGES,
+      { operation: 'bind', told: ['EACCES', 'EADDRINUSE'], syscalls: ['bind'] },
+      { operation: 'connect', told: ['ECONNREFUSED', 'EACCES'], syscalls: ['connect'] },
+      ...CLOSING
+    ],
+    inMemory
+  )
+}
 
 // UDP -----------------------------------------------------------------------------------------------------------
 

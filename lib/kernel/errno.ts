@@ -19,6 +19,7 @@ export const ECONNRESET = -errno.ECONNRESET
 export const ECONNABORTED = -errno.ECONNABORTED
 export const ECONNREFUSED = -errno.ECONNREFUSED
 export const EPROTO = -errno.EPROTO
+export const EPROTOTYPE = -errno.EPROTOTYPE
 export const EMFILE = -errno.EMFILE
 export const ENFILE = -errno.ENFILE
 export const ENOBUFS = -errno.ENOBUFS

@@ -11,7 +11,7 @@ import {
   EINVAL,
   EMSGSIZE
 } from '../kernel/errno.js'
-import type { SocketAddress } from '../kernel/kernel.js'
+import type { SocketAddress, SocketType } from '../kernel/kernel.js'
 import {
   DATAGRAM_TRUNCATED,
   DATAGRAM_WITH_TOS,
@@ -73,6 +73,7 @@ const LOOPBACK_INDEX = 1
 const MAPPED = '::ffff:'
 
 export class MemoryDatagramSocket extends MemorySocket {
+  override readonly type: SocketType = 'datagram'
   declare local: SocketAddress
   /** By DatagramOption. */
   readonly datagramOptions = new Map<number, number>()

@@ -1,21 +1,14 @@
 /**
- * An operating system in memory: TCP and Unix streams and UDP between its own sockets, a clock that jumps to the next deadline when nothing else
- * can happen, entropy from a seed. Edge-triggered like the real one. What a program does on it, it does the same way every
- * time, and without waiting.
+ * An operating system in memory: its clock, which jumps to the next deadline when nothing else can happen, its turns, and
+ * which of its parts answers a call. What a program does on it, it does the same way every time, and without waiting. What
+ * its sockets do is in the files beside this one: streams, datagrams, messages, pipes; and so are jobs and files.
  */
 import { readSync } from 'node:fs'
 import {
-  EADDRINUSE,
   EAFNOSUPPORT,
-  EAGAIN,
   EBADF,
   ECHILD,
-  ECONNREFUSED,
-  EEXIST,
-  EHOSTUNREACH,
-  EINPROGRESS,
   EINVAL,
-  EISCONN,
   ENOENT,
   ENOPROTOOPT,
   ENOSYS,
@@ -26,6 +19,7 @@ import {
 } from '../kernel/errno.js'
 import type {
   AnyAddress,
+  Events,
   FdDescription,
   Job,
   JobLimits,
@@ -37,19 +31,10 @@ import type {
   SocketFamily,
   SocketFile,
   SocketType,
-  Turn
+  Turn,
+  UnixAddress
 } from '../kernel/kernel.js'
 import {
-  ABOUT_FDS,
-  BATCH_CAPACITY,
-  COMPLETED,
-  EVENT_GENERATION,
-  EVENT_INTS,
-  EVENT_READINESS,
-  EVENT_RESULT,
-  EVENT_SLOT,
-  ONE_SHOT,
-  PRIORITY,
   DatagramOption,
   READABLE,
   SHUT_WRITE,
@@ -59,11 +44,16 @@ import {
 import { randomFrom } from '../task/random.js'
 import { checkInteger, checkMilliseconds, outOfRange } from '../task/validate.js'
 import { Agenda } from './agenda.js'
+import { decoded, encoded, EphemeralPorts, UNBOUND } from './memory-address.js'
 import { MemoryDatagrams, MemoryDatagramSocket } from './memory-datagram.js'
+import { MemoryFds } from './memory-fds.js'
 import { MemoryFiles, type MemoryFileContents } from './memory-files.js'
 import { MemoryJobs, type MemoryNames } from './memory-jobs.js'
+import { MemoryPacketSocket, MemoryUnixDatagramSocket, MemoryUnixNames } from './memory-messages.js'
 import { MemoryPipeEnd } from './memory-pipe.js'
+import { MemoryPoller, readinessOf } from './memory-poller.js'
 import { MemorySocket } from './memory-socket.js'
+import { MemoryStreams, type Installed } from './memory-streams.js'
 
 /** Options of a `MemoryKernel`. */
 export interface MemoryKernelOptions {
@@ -91,41 +81,6 @@ export interface MemoryRoute {
   readonly refuses?: boolean | undefined
 }
 
-interface Watch {
-  readonly fd: number
-  readonly socket: MemorySocket
-  readonly interest: number
-  readonly mode: number
-  readonly slot: number
-  readonly generation: number
-}
-
-interface Installed {
-  readonly fd: number
-  readonly socket: MemorySocket
-}
-
-const UNBOUND: Readonly<Record<'IPv4' | 'IPv6' | 'Unix', AnyAddress>> = {
-  IPv4: { family: 'IPv4', address: '0.0.0.0', port: 0 },
-  IPv6: { family: 'IPv6', address: '::', port: 0 },
-  Unix: { family: 'Unix', path: '' }
-}
-
-/** What listeners are found by. Addresses of one port are all the same machine here. */
-function nameOf(address: AnyAddress): string {
-  return address.family === 'Unix' ? `path ${address.path}` : `port ${address.port}`
-}
-
-/** An address, or the bytes that `encodeAddress` has made of one; null for any others. */
-function decoded(address: AnyAddress | Uint8Array): AnyAddress | null {
-  if (!(address instanceof Uint8Array)) return address
-  try {
-    return JSON.parse(Buffer.from(address).toString()) as AnyAddress
-  } catch {
-    return null
-  }
-}
-
 /** Options that a socket in memory keeps under the system's names, all of them one integer. They have level 0 here. */
 const KEPT_OPTIONS = {
   SO_REUSEADDR: SocketOption.REUSE_ADDRESS,
@@ -141,17 +96,12 @@ const KEPT_OPTIONS = {
   TCP_KEEPCNT: SocketOption.KEEP_ALIVE_COUNT
 }
 
-const FIRST_FD = 1000
-const FIRST_EPHEMERAL_PORT = 49152
-/** Directions that may be asked for; the other bits are reported unasked. */
-const DIRECTIONS = READABLE | WRITABLE | PRIORITY
-
 /**
  * The operating system for a test: `run(main, { kernel: new MemoryKernel() })`. Sockets are in memory, at any address; the
  * clock begins at 0, stands still while anything can run, and jumps to the next deadline when every task is parked and no
- * event is due. Files are in memory, too: `blocking` finds those of the option `files`, and what the test has written; a
- * call on one takes no time. They outlive a run. So an hour's timeout passes in no time, and what happens at one time happens in an order that is the same
- * in every run. One `run` at a time uses it; the next one finds its clock where the last one left it.
+ * event is due. So an hour's timeout passes in no time, and what happens at one time happens in an order that is the same
+ * in every run. Files are in memory, too: `blocking` finds those of the option `files`, and what the test has written; a
+ * call on one takes no time, and they outlive a run. One `run` at a time uses it; the next one finds its clock where the last one left it.
  *
  * What it knows of is tasks, sockets and deadlines of its own. Microtasks have run before the clock jumps, but foreign
  * work, a timer or a file of Node's, is not waited for: a deadline comes before a promise that takes real time. Give
@@ -165,30 +115,23 @@ const DIRECTIONS = READABLE | WRITABLE | PRIORITY
  * console.log(kernel.now(), kernel.openSockets) // 3600000 0
  */
 export class MemoryKernel implements Kernel {
-  readonly events = new Int32Array(BATCH_CAPACITY * EVENT_INTS)
   private readonly capacity: number
   private readonly random: () => number
-  private readonly sockets = new Map<number, MemorySocket>()
-  /** By `nameOf` their addresses. */
-  private readonly listeners = new Map<string, MemorySocket>()
-  private readonly watches = new Map<number, Watch>()
-  /** Invariant: the watches that have changed since they were last reported, the oldest first. */
-  private readonly changed = new Set<Watch>()
-  private lastFd = FIRST_FD
-  private readonly freeFds: number[] = []
-  private lastPort = FIRST_EPHEMERAL_PORT
   private turn: Turn | null = null
   private time = 0
   /** What the last turn returned. */
   private deadline = Infinity
   private requested = false
   private immediate: NodeJS.Immediate | null = null
-
   private readonly agenda = new Agenda()
+  private readonly fds = new MemoryFds()
+  private readonly poller = new MemoryPoller(() => this.schedule())
+  private readonly ports = new EphemeralPorts((port) => this.streams.hasPort(port))
+  private readonly unixNames = new MemoryUnixNames()
+  private readonly streams: MemoryStreams
+  private readonly datagrams: MemoryDatagrams
   private readonly files: MemoryFiles
   private readonly jobs: MemoryJobs
-  private readonly network: Readonly<Record<string, MemoryRoute>>
-  private readonly datagrams: MemoryDatagrams
 
   constructor(options: MemoryKernelOptions = {}) {
     const { capacity = 64 * 1024, seed = 1, names = {}, files = {}, threads = Infinity, network = {} } = options
@@ -196,16 +139,20 @@ export class MemoryKernel implements Kernel {
     checkInteger('options.seed', seed, 0, 0xffff_ffff)
     this.capacity = capacity
     this.random = randomFrom(seed)
-    this.network = network
-    this.datagrams = new MemoryDatagrams(network, this.agenda, () => this.time, () => this.ephemeralPort())
-    const soon = (): void => this.schedule()
-    this.files = new MemoryFiles(files, () => this.time)
-    this.jobs = new MemoryJobs(names, this.files, threads, this.agenda, () => this.time, soon)
+    const now = (): number => this.time
+    this.streams = new MemoryStreams(this.fds, this.ports, network, this.agenda, now)
+    this.datagrams = new MemoryDatagrams(network, this.agenda, now, () => this.ports.next())
+    this.files = new MemoryFiles(files, now)
+    this.jobs = new MemoryJobs(names, this.files, threads, this.agenda, now, () => this.schedule())
+  }
+
+  get events(): Events {
+    return this.poller.events
   }
 
   /** Sockets that are open: 0 when nothing has leaked. */
   get openSockets(): number {
-    return this.sockets.size
+    return this.fds.size
   }
 
   /** Files that are open: 0 when nothing has leaked. */
@@ -266,20 +213,12 @@ export class MemoryKernel implements Kernel {
   }
 
   add(fd: number, interest: number, mode: number, slot: number, generation: number): number {
-    const socket = this.sockets.get(fd)
-    if (socket === undefined) return EBADF
-    if (this.watches.has(fd)) return EEXIST
-    const watch: Watch = { fd, socket, interest, mode, slot, generation }
-    this.watches.set(fd, watch)
-    socket.changed = () => this.note(watch)
-    socket.changed()
-    return 0
+    return this.poller.add(fd, this.fds.get(fd), interest, mode, slot, generation)
   }
 
   remove(fd: number): number {
-    const watch = this.watches.get(fd)
-    if (watch !== undefined) this.unwatch(watch)
-    return this.sockets.has(fd) ? 0 : EBADF
+    this.poller.remove(fd)
+    return this.fds.has(fd) ? 0 : EBADF
   }
 
   submit(job: Job, slot: number, generation: number): number {
@@ -322,25 +261,31 @@ export class MemoryKernel implements Kernel {
   }
 
   socket(family: SocketFamily, type: SocketType = 'stream'): number {
+    const socket = this.newSocket(family, type)
+    return typeof socket === 'number' ? socket : this.fds.install(socket)
+  }
+
+  private newSocket(family: SocketFamily, type: SocketType): MemorySocket | number {
+    const { capacity } = this
     if (typeof family === 'number') return EAFNOSUPPORT
-    if (type === 'datagram' && family !== 'Unix') return this.install(new MemoryDatagramSocket(UNBOUND[family] as SocketAddress, this.capacity))
-    if (type !== 'stream') return EOPNOTSUPP
-    return this.install(new MemorySocket(UNBOUND[family], this.capacity))
+    if (type === 'stream') return new MemorySocket(UNBOUND[family], capacity)
+    if (family !== 'Unix') return type === 'datagram' ? new MemoryDatagramSocket(UNBOUND[family] as SocketAddress, capacity) : EOPNOTSUPP
+    if (type === 'seqpacket') return new MemoryPacketSocket(UNBOUND.Unix, capacity)
+    return type === 'datagram' ? new MemoryUnixDatagramSocket(this.unixNames, capacity) : EOPNOTSUPP
   }
 
   bind(fd: number, address: AnyAddress | Uint8Array): number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     const local = decoded(address)
     if (socket === undefined) return EBADF
     if (local === null) return EINVAL
     if (socket instanceof MemoryDatagramSocket) return this.datagrams.bind(socket, local as SocketAddress)
-    if (this.listeners.has(nameOf(local))) return EADDRINUSE
-    socket.local = this.withPort(local)
-    return 0
+    if (socket instanceof MemoryUnixDatagramSocket) return socket.bind(local as UnixAddress)
+    return this.streams.bind(socket, local)
   }
 
   encodeAddress(address: AnyAddress): Uint8Array | number {
-    return Buffer.from(JSON.stringify(address))
+    return encoded(address)
   }
 
   decodeAddress(bytes: Uint8Array, offset: number, length: number): AnyAddress | number {
@@ -348,71 +293,38 @@ export class MemoryKernel implements Kernel {
   }
 
   listen(fd: number, backlog: number): number {
-    const socket = this.sockets.get(fd)
-    if (socket === undefined) return EBADF
-    const name = nameOf(socket.local)
-    if (this.listeners.has(name)) return EADDRINUSE
-    socket.state = { kind: 'listening', backlog, queue: [] }
-    this.listeners.set(name, socket)
-    return 0
+    const socket = this.fds.get(fd)
+    return socket === undefined ? EBADF : this.streams.listen(socket, backlog)
   }
 
   connect(fd: number, to: AnyAddress | Uint8Array): number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     const address = decoded(to)
     if (socket === undefined) return EBADF
     if (socket instanceof MemoryDatagramSocket) return this.datagrams.connect(socket, address as SocketAddress | null)
     if (address === null) return EINVAL
-    if (socket.state.kind !== 'fresh') return EISCONN
-    if (socket.local.family !== 'Unix' && socket.local.port === 0) socket.local = this.withPort({ ...address, port: 0 } as AnyAddress)
-    socket.remote = address
-    const { delay = 0, unreachable = false, refuses = false } = (address.family === 'Unix' ? undefined : this.network[address.address]) ?? {}
-    if (unreachable && delay === 0) return EHOSTUNREACH
-    socket.state = { kind: 'connecting' }
-    const answer = (): void => this.answer(socket, address, unreachable ? EHOSTUNREACH : refuses ? ECONNREFUSED : 0)
-    if (delay === 0) answer()
-    else if (delay < Infinity) this.agenda.add(this.time + delay, answer)
-    return EINPROGRESS
-  }
-
-  /** The request for a connection has arrived where it went, and is refused with `error` if that is not 0. */
-  private answer(socket: MemorySocket, address: AnyAddress, error: number): void {
-    // Closed meanwhile.
-    if (socket.state.kind !== 'connecting') return
-    const listener = this.listeners.get(nameOf(address))
-    if (error !== 0 || listener === undefined || listener.state.kind !== 'listening') {
-      socket.state = { kind: 'refused' }
-      socket.pendingError = error !== 0 ? error : ECONNREFUSED
-      socket.changed()
-    } else {
-      listener.state.queue.push(socket)
-      this.admit(listener)
-    }
+    if (socket instanceof MemoryUnixDatagramSocket) return socket.connectTo(address as UnixAddress)
+    return this.streams.connect(socket, address)
   }
 
   accept(fd: number): number {
-    const listener = this.sockets.get(fd)
-    if (listener === undefined) return EBADF
-    if (listener.state.kind !== 'listening') return EINVAL
-    const accepted = listener.state.queue.shift()
-    if (accepted === undefined) return EAGAIN
-    this.admit(listener)
-    return this.install(accepted)
+    const listener = this.fds.get(fd)
+    return listener === undefined ? EBADF : this.streams.accept(listener)
   }
 
   localAddress(fd: number): AnyAddress | number {
-    return this.sockets.get(fd)?.local ?? EBADF
+    return this.fds.get(fd)?.local ?? EBADF
   }
 
   remoteAddress(fd: number): AnyAddress | number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     if (socket === undefined) return EBADF
-    const connected = socket.state.kind === 'connected' || socket instanceof MemoryDatagramSocket
+    const connected = socket.state.kind === 'connected' || socket.type === 'datagram'
     return connected && socket.remote !== null ? socket.remote : ENOTCONN
   }
 
   setOption(fd: number, option: number, value: number): number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     if (socket === undefined) return EBADF
     if (socket instanceof MemoryPipeEnd) return ENOTSOCK
     socket.options.set(option, value)
@@ -420,7 +332,7 @@ export class MemoryKernel implements Kernel {
   }
 
   getOption(fd: number, option: number): number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     if (socket === undefined) return EBADF
     if (socket instanceof MemoryPipeEnd) return ENOTSOCK
     if (option === SocketOption.ACCEPTS_CONNECTIONS) return socket.state.kind === 'listening' ? 1 : 0
@@ -431,32 +343,31 @@ export class MemoryKernel implements Kernel {
   }
 
   receive(fd: number, into: Uint8Array, offset: number, length: number): number {
-    return this.sockets.get(fd)?.receive(into, offset, length) ?? EBADF
+    return this.fds.get(fd)?.receive(into, offset, length) ?? EBADF
   }
 
   send(fd: number, from: Uint8Array, offset: number, length: number): number {
-    return this.sockets.get(fd)?.send([from.subarray(offset, offset + length)]) ?? EBADF
+    return this.fds.get(fd)?.send([from.subarray(offset, offset + length)]) ?? EBADF
   }
 
   sendVector(fd: number, chunks: readonly Uint8Array[], skip: number): number {
-    return this.sockets.get(fd)?.send(chunks.map((chunk, i) => (i === 0 ? chunk.subarray(skip) : chunk))) ?? EBADF
+    return this.fds.get(fd)?.send(chunks.map((chunk, i) => (i === 0 ? chunk.subarray(skip) : chunk))) ?? EBADF
   }
 
   shutdown(fd: number, how: number): number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     if (socket === undefined) return EBADF
     return how === SHUT_WRITE ? socket.endWriting() : EOPNOTSUPP
   }
 
   closeFd(fd: number): number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     if (socket === undefined) return EBADF
     // Closing an fd ends its being watched, on every system.
     this.remove(fd)
-    this.sockets.delete(fd)
-    this.freeFds.push(fd)
+    this.fds.remove(fd)
     if (socket instanceof MemoryDatagramSocket) this.datagrams.close(socket)
-    if (this.listeners.get(nameOf(socket.local)) === socket) this.listeners.delete(nameOf(socket.local))
+    this.streams.close(socket)
     socket.close(socket.options.get(SocketOption.LINGER) === 0)
     return 0
   }
@@ -498,7 +409,7 @@ export class MemoryKernel implements Kernel {
   }
 
   private datagram(fd: number): MemoryDatagramSocket | number {
-    const socket = this.sockets.get(fd)
+    const socket = this.fds.get(fd)
     if (socket === undefined) return EBADF
     return socket instanceof MemoryDatagramSocket ? socket : EOPNOTSUPP
   }
@@ -506,8 +417,8 @@ export class MemoryKernel implements Kernel {
   // Any descriptor: here it is a socket or an end of a pipe ------------------------------------------------------
 
   poll(fd: number, interest: number): number {
-    const socket = this.sockets.get(fd)
-    return socket === undefined ? EBADF : socket.readiness & (interest | ~DIRECTIONS)
+    const socket = this.fds.get(fd)
+    return socket === undefined ? EBADF : readinessOf(socket, interest)
   }
 
   read(fd: number, into: Uint8Array, offset: number, length: number): number {
@@ -526,7 +437,7 @@ export class MemoryKernel implements Kernel {
     const [reader, writer] = [new MemoryPipeEnd(READABLE, this.capacity), new MemoryPipeEnd(WRITABLE, this.capacity)]
     reader.join(writer)
     writer.join(reader)
-    return [this.install(reader), this.install(writer)]
+    return [this.fds.install(reader), this.fds.install(writer)]
   }
 
   socketPair(): readonly [first: number, second: number] {
@@ -535,34 +446,40 @@ export class MemoryKernel implements Kernel {
   }
 
   takeFd(fd: number): number {
-    return this.sockets.has(fd) ? 0 : EBADF
+    return this.fds.has(fd) ? 0 : EBADF
   }
 
-  // Unix: bytes go through, fds do not, and a name is no file. What there is none of says so.
+  // Unix: bytes and messages go through, fds do not, and a name is no file. What there is none of says so.
 
   sendMessage(fd: number, from: Uint8Array, offset: number, length: number, fds: Int32Array, to?: Uint8Array): number {
-    return fds.length > 0 || to !== undefined ? ENOSYS : this.send(fd, from, offset, length)
+    if (fds.length > 0) return ENOSYS
+    const address = to === undefined ? undefined : (decoded(to) ?? undefined)
+    return this.fds.get(fd)?.sendMessage(from.subarray(offset, offset + length), address) ?? EBADF
   }
 
-  receiveMessage(fd: number, into: Uint8Array, offset: number, length: number, about: Int32Array): number {
-    about.fill(0, 0, ABOUT_FDS)
-    return this.receive(fd, into, offset, length)
+  receiveMessage(fd: number, into: Uint8Array, offset: number, length: number, about: Int32Array, from: Uint8Array): number {
+    return this.fds.get(fd)?.receiveMessage(into, offset, length, about, from) ?? EBADF
   }
 
-  markMessages(): number {
-    return ENOSYS
+  /** They are flagged as it is. */
+  markMessages(fd: number): number {
+    return this.fds.has(fd) ? 0 : EBADF
   }
 
   peerCredentials(): PeerCredentials | number {
     return ENOSYS
   }
 
-  describeFd(): FdDescription | number {
-    return ENOSYS
+  describeFd(fd: number): FdDescription | number {
+    const socket = this.fds.get(fd)
+    if (socket === undefined) return EBADF
+    if (socket instanceof MemoryPipeEnd) return { is: 'pipe' }
+    const { local, type, state } = socket
+    return { is: 'socket', family: local.family, type, accepts: state.kind === 'listening', connected: state.kind === 'connected' }
   }
 
   closeOnExec(fd: number): number {
-    return this.sockets.has(fd) ? 0 : EBADF
+    return this.fds.has(fd) ? 0 : EBADF
   }
 
   claimJob(): number {
@@ -574,7 +491,7 @@ export class MemoryKernel implements Kernel {
   }
 
   setNonBlocking(fd: number): number {
-    return this.sockets.has(fd) ? 0 : EBADF
+    return this.fds.has(fd) ? 0 : EBADF
   }
 
   letGo(): number {
@@ -583,7 +500,7 @@ export class MemoryKernel implements Kernel {
 
   /** Nobody is kept out of what is in memory. */
   setMode(fd: number): number {
-    return this.sockets.has(fd) ? 0 : EBADF
+    return this.fds.has(fd) ? 0 : EBADF
   }
 
   socketFile(): SocketFile | number {
@@ -615,7 +532,7 @@ export class MemoryKernel implements Kernel {
 
   getRawOption(fd: number, level: number, name: number, into: Uint8Array): number {
     if (level !== 0) return ENOPROTOOPT
-    if (!this.sockets.has(fd)) return EBADF
+    if (!this.fds.has(fd)) return EBADF
     into.set(new Uint8Array(Int32Array.of(this.getOption(fd, name)).buffer))
     return 4
   }
@@ -630,7 +547,7 @@ export class MemoryKernel implements Kernel {
 
   /** The file is one of those in memory, or a real one. */
   sendFile(to: number, file: number, offset: number, length: number): number {
-    const socket = this.sockets.get(to)
+    const socket = this.fds.get(to)
     if (socket === undefined) return EBADF
     const room = Math.min(length, socket.sendable)
     if (room <= 0) return room
@@ -649,68 +566,12 @@ export class MemoryKernel implements Kernel {
 
   /** Two ends of a TCP connection, as if it had been accepted. */
   pair(): readonly [first: Installed, second: Installed] {
-    const end = (): AnyAddress => ({ family: 'IPv4', address: '127.0.0.1', port: this.ephemeralPort() })
+    const end = (): AnyAddress => ({ family: 'IPv4', address: '127.0.0.1', port: this.ports.next() })
     return this.connected(end(), end())
   }
 
   private connected(here: AnyAddress, there: AnyAddress): readonly [first: Installed, second: Installed] {
-    const [first, second] = [new MemorySocket(here, this.capacity), new MemorySocket(there, this.capacity)]
-    first.remote = there
-    second.remote = here
-    first.join(second)
-    second.join(first)
-    return [
-      { fd: this.install(first), socket: first },
-      { fd: this.install(second), socket: second }
-    ]
-  }
-
-  /** The lowest free number, as POSIX has it: reuse of fd numbers is part of the test. */
-  private install(socket: MemorySocket): number {
-    const fd = this.freeFds.sort((a, b) => a - b).shift() ?? this.lastFd++
-    this.sockets.set(fd, socket)
-    return fd
-  }
-
-  /** With a port of its own, if it has none and is of a kind that has one. */
-  private withPort(address: AnyAddress): AnyAddress {
-    return address.family === 'Unix' || address.port !== 0 ? address : { ...address, port: this.ephemeralPort() }
-  }
-
-  private ephemeralPort(): number {
-    while (this.listeners.has(`port ${this.lastPort}`)) this.lastPort++
-    return this.lastPort++
-  }
-
-  /** Completes the connections for which the listener's queue has room. Its first `backlog` entries are those. */
-  private admit(listener: MemorySocket): void {
-    if (listener.state.kind !== 'listening') return
-    const { backlog } = listener.state
-    // Those that gave up while they were connecting are fresh sockets again.
-    const queue = listener.state.queue.filter(({ state }) => state.kind !== 'fresh')
-    listener.state.queue = queue
-    for (let i = 0; i < Math.min(queue.length, backlog); i++) {
-      const client = queue[i] as MemorySocket
-      if (client.state.kind !== 'connecting') continue
-      // A listener on every address accepts on the one that was connected to.
-      const server = new MemorySocket(client.remote as AnyAddress, this.capacity)
-      server.remote = client.local
-      queue[i] = server
-      server.join(client)
-      client.join(server)
-      listener.changed()
-    }
-  }
-
-  private note(watch: Watch): void {
-    this.changed.add(watch)
-    this.schedule()
-  }
-
-  private unwatch(watch: Watch): void {
-    this.watches.delete(watch.fd)
-    this.changed.delete(watch)
-    watch.socket.changed = () => {}
+    return this.streams.connected(new MemorySocket(here, this.capacity), new MemorySocket(there, this.capacity))
   }
 
   private schedule(): void {
@@ -725,43 +586,16 @@ export class MemoryKernel implements Kernel {
     const { turn } = this
     if (turn === null) return
     this.agenda.run(this.time)
-    let count = this.collect()
+    let count = this.poller.collect(this.jobs.ended)
     if (count === 0 && !this.requested && this.deadline > this.time) {
       const next = Math.min(this.deadline, this.agenda.next)
       if (next === Infinity) return
       this.time = next
       this.agenda.run(next)
-      count = this.collect()
+      count = this.poller.collect(this.jobs.ended)
     }
     this.requested = false
     this.deadline = turn(count)
-    if (this.changed.size > 0 || this.jobs.ended.length > 0 || Math.min(this.deadline, this.agenda.next) < Infinity) this.schedule()
-  }
-
-  /** Writes the batch: what has changed and is ready now, as epoll reports it. */
-  private collect(): number {
-    let count = 0
-    for (const watch of this.changed) {
-      if (count === BATCH_CAPACITY) break
-      this.changed.delete(watch)
-      const readiness = watch.socket.readiness & (watch.interest | ~DIRECTIONS)
-      if (readiness === 0) continue
-      if (watch.mode === ONE_SHOT) this.unwatch(watch)
-      this.report(count++, watch, readiness, 0)
-    }
-    while (count < BATCH_CAPACITY) {
-      const ended = this.jobs.ended.shift()
-      if (ended === undefined) break
-      this.report(count++, ended, COMPLETED, ended.result)
-    }
-    return count
-  }
-
-  private report(index: number, token: { slot: number; generation: number }, readiness: number, result: number): void {
-    const at = index * EVENT_INTS
-    this.events[at + EVENT_SLOT] = token.slot
-    this.events[at + EVENT_GENERATION] = token.generation
-    this.events[at + EVENT_READINESS] = readiness
-    this.events[at + EVENT_RESULT] = result
+    if (this.poller.pending || this.jobs.ended.length > 0 || Math.min(this.deadline, this.agenda.next) < Infinity) this.schedule()
   }
 }

@@ -1,7 +1,7 @@
 /** One socket of the memory kernel: what TCP promises between two ends, without a network between them. */
-import { EAGAIN, ECONNRESET, ENOTCONN, EPIPE } from '../kernel/errno.js'
-import type { AnyAddress } from '../kernel/kernel.js'
-import { ERROR, READABLE, READ_CLOSED, WRITABLE, WRITE_CLOSED } from '../kernel/layout.js'
+import { EAGAIN, ECONNRESET, EISCONN, ENOTCONN, EPIPE } from '../kernel/errno.js'
+import type { AnyAddress, SocketType } from '../kernel/kernel.js'
+import { ABOUT_FDS, ERROR, READABLE, READ_CLOSED, WRITABLE, WRITE_CLOSED } from '../kernel/layout.js'
 
 type State =
   | { kind: 'fresh' }
@@ -12,6 +12,7 @@ type State =
   | { kind: 'connected'; peer: MemorySocket }
 
 export class MemorySocket {
+  readonly type: SocketType = 'stream'
   readonly options = new Map<number, number>()
   local: AnyAddress
   remote: AnyAddress | null = null
@@ -20,20 +21,20 @@ export class MemorySocket {
   pendingError = 0
   /** Told of every change that the kernel could report as an event. */
   changed: () => void = () => {}
-  private inbox: Uint8Array[] = []
-  private inboxBytes = 0
+  protected inbox: Uint8Array[] = []
+  protected inboxBytes = 0
   /** What the peer has sent and a wire holds back; null while nobody does. */
   private transit: Uint8Array[] | null = null
   private transitBytes = 0
-  private readonly capacity: number
+  protected readonly capacity: number
   /** The peer will send no more. */
-  private finished = false
-  private ownEnd = false
+  protected finished = false
+  protected ownEnd = false
   /** The peer's fd is closed: what is sent meets nobody. */
   protected peerGone = false
   /** A reset that reading has still to report, once. */
   private resetUnread = false
-  private wasReset = false
+  protected wasReset = false
   /** Whether the kind knows a reset. */
   protected readonly resets: boolean = true
 
@@ -51,7 +52,7 @@ export class MemorySocket {
     if (state.kind !== 'connected') return 0
     let bits = state.peer.room > 0 || this.peerGone ? WRITABLE : 0
     const ended = this.finished && this.transitBytes === 0
-    if (this.inboxBytes > 0 || ended) bits |= READABLE
+    if (this.inbox.length > 0 || ended) bits |= READABLE
     if (ended) bits |= READ_CLOSED
     if (ended && this.ownEnd) bits |= WRITE_CLOSED
     return bits
@@ -107,7 +108,7 @@ export class MemorySocket {
   }
 
   receive(into: Uint8Array, offset: number, length: number): number {
-    if (this.inboxBytes > 0) {
+    if (this.inbox.length > 0) {
       const taken = this.take(into, offset, length)
       // Room again: the sender's edge. A real socket waits for a third to be free; one byte is the harder test.
       if (this.state.kind === 'connected') this.state.peer.changed()
@@ -137,6 +138,21 @@ export class MemorySocket {
     return sent
   }
 
+  /** As `Kernel.receiveMessage`, of a stream; the sender has no address here. */
+  receiveMessage(into: Uint8Array, offset: number, length: number, about: Int32Array, _from: Uint8Array): number {
+    about.fill(0, 0, ABOUT_FDS)
+    return this.receive(into, offset, length)
+  }
+
+  sendMessage(bytes: Uint8Array, to: AnyAddress | undefined): number {
+    return to === undefined ? this.send([bytes]) : EISCONN
+  }
+
+  /** A socket of the same kind: the server's end of a connection. */
+  another(local: AnyAddress): MemorySocket {
+    return new MemorySocket(local, this.capacity)
+  }
+
   endWriting(): number {
     if (this.state.kind !== 'connected' || this.wasReset) return ENOTCONN
     this.ownEnd = true
@@ -153,7 +169,7 @@ export class MemorySocket {
     if (state.kind !== 'connected') return
     const { peer } = state
     peer.peerGone = true
-    if (this.resets && (abortive || this.inboxBytes > 0)) peer.reset()
+    if (this.resets && (abortive || this.inbox.length > 0)) peer.reset()
     else if (!peer.wasReset) peer.finished = true
     peer.changed()
   }
@@ -171,7 +187,7 @@ export class MemorySocket {
     this.pendingError = ended ? EPIPE : ECONNRESET
   }
 
-  private put(chunk: Uint8Array): void {
+  protected put(chunk: Uint8Array): void {
     if (this.transit === null) return this.arrive(chunk)
     this.transit.push(chunk)
     this.transitBytes += chunk.length
@@ -182,7 +198,7 @@ export class MemorySocket {
     this.inboxBytes += chunk.length
   }
 
-  private take(into: Uint8Array, offset: number, length: number): number {
+  protected take(into: Uint8Array, offset: number, length: number): number {
     let taken = 0
     while (taken < length && this.inbox.length > 0) {
       const chunk = this.inbox[0] as Uint8Array
