@@ -254,6 +254,23 @@ onEveryKernel('a socket pair', (kernel) => {
   })
 })
 
+it('errors of a pipe speak of the pipe', async () => {
+  await run(function* () {
+    const { reader, writer } = yield* pipe()
+    const [reading, writing] = [spawn(() => reader.readSome()), spawn(() => writer.write(Buffer.alloc(1024 * 1024)))]
+    yield* checkpoint()
+    expect((yield* caught(() => reader.readSome())).message).toBe('another task is reading from this pipe')
+    expect((yield* caught(() => writer.write('x'))).message).toBe('another task is writing to this pipe')
+    for (const task of [reading, writing]) task.cancel()
+    yield* checkpoint()
+    writer.reset()
+    yield* reader.close()
+    expect((yield* caught(() => reader.readSome())).message).toBe('the pipe is closed')
+    expect((yield* caught(() => writer.write('x'))).message).toBe('the pipe is closed')
+    expect(() => writer.tryWrite('x')).toThrow('the pipe is closed')
+  })
+})
+
 it('another type of socket pair is refused at once', () => {
   // @ts-expect-error: it is not in the types either.
   expect(() => socketPair({ type: 'datagram' })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }))

@@ -13,6 +13,7 @@ import { Leaf } from '../task/leaf.js'
 import { op } from '../task/op.js'
 import type { Coroutine, Op, Signal } from '../task/types.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
+import { chunksOf } from './chunks.js'
 import { CloseAtOnce } from './close-at-once.js'
 import { BusyError } from './errors.js'
 import { ReadSlab } from './read-slab.js'
@@ -368,12 +369,8 @@ export class Descriptor {
   }
 
   /** The chunks that come, until the end; leaving the loop early closes nothing. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
-    for (;;) {
-      const chunk = await this.readSome()
-      if (chunk === null) return
-      yield chunk
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    return chunksOf(this)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,6 +8,8 @@ import type { Runtime } from '../runtime/runtime.js'
 
 /** The calls that move bytes. A socket has its own; anything else has those of any descriptor. */
 export interface Transfer {
+  /** What errors call it; a connection if it is not said. */
+  readonly noun?: string
   /** Whether splice(2) takes the fd without another pipe in between. */
   readonly isPipe?: boolean
   /** Whether splice(2) does not take the fd: the bytes go through this process. */
@@ -78,6 +80,11 @@ export class Handle extends Registration {
 
   get closed(): boolean {
     return this.fd < 0
+  }
+
+  /** What errors call it. */
+  get noun(): string {
+    return this.transfer.noun ?? 'connection'
   }
 
   /**

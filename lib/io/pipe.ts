@@ -35,8 +35,9 @@ export interface Pipe {
 }
 
 /** recv(2) and send(2) are for sockets only. */
-function anyTransfer(kernel: Kernel): Transfer {
+export function pipeTransfer(kernel: Kernel): Transfer {
   return {
+    noun: 'pipe',
     isPipe: true,
     receive: (fd, into, offset, length) => kernel.read(fd, into, offset, length),
     send: (fd, from, offset, length) => kernel.write(fd, from, offset, length),
@@ -61,7 +62,7 @@ export function pipe(): Op<Pipe> {
     const { kernel } = runtime
     const fds = kernel.pipe()
     if (typeof fds === 'number') throw new SystemError(fds, 'pipe')
-    const [readerHandle, writerHandle] = adoptBoth(runtime, fds, anyTransfer(kernel))
+    const [readerHandle, writerHandle] = adoptBoth(runtime, fds, pipeTransfer(kernel))
     // A new pipe has room.
     writerHandle.readiness = WRITABLE
     return { reader: new PipeEnd(readerHandle), writer: new PipeEnd(writerHandle) }

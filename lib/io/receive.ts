@@ -16,7 +16,7 @@ export const WOULD_BLOCK = -1
 /** What both sides of a stream share about its end. */
 export interface StreamState {
   readonly handle: Handle
-  /** What it is called in an error; `connection` unless it is said. */
+  /** What it is called in an error; as its handle has it unless it is said. */
   readonly noun?: string
   /** Of a file: where it is, for an error. */
   readonly where?: FilePaths | undefined
@@ -71,7 +71,7 @@ export function concluded(stream: StreamState, received: number): number {
 
 /** Throws what a reader must know before it does anything. `reader` is null for a call that does not wait. */
 export function checkReader(stream: StreamState, reader: Leaf<unknown> | null): void {
-  const { handle, noun = 'connection' } = stream
+  const { handle, noun = handle.noun } = stream
   // First: a close that drains what is unread is a reader, too.
   if (stream.closing || handle.closed) throw new ClosedError(`the ${noun}`)
   if (handle.reader !== null && handle.reader !== reader) throw new BusyError(`reading from this ${noun}`)

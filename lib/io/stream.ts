@@ -6,6 +6,7 @@ import { enterAbortable } from '../task/enter-scope.js'
 import { op } from '../task/op.js'
 import type { Coroutine, Op } from '../task/types.js'
 import { checkInteger, checkMilliseconds, invalidType, invalidValue } from '../task/validate.js'
+import { chunksOf } from './chunks.js'
 import { Close, free } from './close.js'
 import { ClosedError } from './errors.js'
 import type { Handle } from './handle.js'
@@ -288,7 +289,7 @@ export class Stream implements WritableState, ReadableState {
   tryWrite(data: string | Uint8Array): number | null {
     checkData(data)
     const { handle, output } = this
-    if (this.closed) throw new ClosedError('the connection')
+    if (this.closed) throw new ClosedError(`the ${handle.noun}`)
     if (this.writeClosed) throw new ClosedError('the write side')
     output.check(NOBODY)
     if (output.bytes > 0) {
@@ -391,7 +392,7 @@ export class Stream implements WritableState, ReadableState {
   reset(): void {
     if (this.handle.closed) return
     this.closing = true
-    this.written?.fail(new ClosedError('the connection'))
+    this.written?.fail(new ClosedError(`the ${this.handle.noun}`))
     free(this, true)
   }
 
@@ -405,17 +406,13 @@ export class Stream implements WritableState, ReadableState {
   /** @internal Closes the fd and nothing else, as close(2) does: what the kernel has is sent, what is buffered here is not. */
   closeNow(): void {
     if (this.handle.closed) return
-    this.written?.fail(new ClosedError('the connection'))
+    this.written?.fail(new ClosedError(`the ${this.handle.noun}`))
     free(this, false)
   }
 
   /** The chunks that arrive, until the peer has finished; leaving the loop early does not close the stream. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
-    for (;;) {
-      const chunk = await this.readSome()
-      if (chunk === null) return
-      yield chunk
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    return chunksOf(this)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

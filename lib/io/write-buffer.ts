@@ -61,7 +61,7 @@ export class WriteBuffer implements Dirty, ReadinessWaiter {
       this.errorSeen = true
       throw this.error
     }
-    if (this.waiter !== null && this.waiter !== writer) throw new BusyError('writing to this connection')
+    if (this.waiter !== null && this.waiter !== writer) throw new BusyError(`writing to this ${this.handle.noun}`)
   }
 
   /** Copies `data`. At most COPY_LIMIT bytes; a string counts three for each of its UTF-16 units. */

@@ -43,7 +43,7 @@ export abstract class Writing<T> extends Leaf<T> {
 
   protected override attempt(): boolean {
     const { stream } = this
-    if (stream.closing || stream.handle.closed) throw new ClosedError('the connection')
+    if (stream.closing || stream.handle.closed) throw new ClosedError(`the ${stream.handle.noun}`)
     stream.output.check(this)
     stream.output.leave(this)
     return this.write(stream.output)
