@@ -2,12 +2,13 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import nodeNet, { type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duplexPair } from 'node:stream'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { all, blocking, checkpoint, fromNode, run, until, type Coroutine } from 'coreactor'
+import ourNet from 'coreactor/net'
 import { memoryPair } from 'coreactor/testing'
 import { checkReads } from './check-reads.js'
 import { checkStream } from './check-stream.js'
@@ -32,24 +33,29 @@ for (const [name, ends] of Object.entries({ TCP, 'a Unix connection': UNIX, 'a p
   checkStream(`${name} in memory`, { ...ends, run: (main) => runInMemory(main) })
 }
 
-checkStream('fromNode over sockets', {
-  run: (main) => run(main),
-  *pair() {
-    const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
-    yield* until(once(server, 'listening'))
-    const accepted = once(server, 'connection') as Promise<[Socket]>
-    const client = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
-    yield* until(once(client, 'connect'))
-    const [peer] = yield* until(accepted)
-    server.close()
-    return [fromNode(client), fromNode(peer)]
-  },
-  twoWay: true,
-  halfClose: true,
-  reset: true,
-  resetHidden: true,
-  foreignErrors: true
-})
+for (const [name, net] of [
+  ["Node's", nodeNet],
+  ['coreactor/net', ourNet as unknown as typeof nodeNet]
+] as const) {
+  checkStream(`fromNode over sockets of ${name}`, {
+    run: (main) => run(main),
+    *pair() {
+      const server = net.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+      yield* until(once(server, 'listening'))
+      const accepted = once(server, 'connection') as Promise<[Socket]>
+      const client = net.connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
+      yield* until(once(client, 'connect'))
+      const [peer] = yield* until(accepted)
+      server.close()
+      return [fromNode(client), fromNode(peer)]
+    },
+    twoWay: true,
+    halfClose: true,
+    reset: true,
+    resetHidden: net === nodeNet,
+    foreignErrors: net === nodeNet
+  })
+}
 
 // A write is done when the other has asked for more, so that nothing is between the two but their own buffers.
 checkStream('fromNode over a pair of Duplexes', {
