@@ -3,9 +3,10 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import {
   all,
+  blocking,
   BusyError,
   Cancelled,
   checkpoint,
@@ -20,6 +21,7 @@ import {
   type Coroutine,
   type Task
 } from 'coreactor'
+import { MemoryKernel } from 'coreactor/testing'
 import { EMFILE, ENOSYS } from '../lib/kernel/errno.js'
 import { SocketOption } from '../lib/kernel/layout.js'
 import { currentRuntime } from '../lib/runtime/current.js'
@@ -461,6 +463,59 @@ const content = pattern(10 * MEGABYTE, 11)
 const path = join(folder, 'file')
 writeFileSync(path, content)
 afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A kernel on which no file is in memory before a job has read it. */
+class ColdKernel extends MemoryKernel {
+  readonly fetched: [position: number, length: number][] = []
+  stuck = false
+
+  override isCached(): number {
+    return 0
+  }
+
+  override submit(...args: Parameters<MemoryKernel['submit']>): number {
+    const [job, ...slot] = args
+    if (job.kind !== 'read') return super.submit(...args)
+    this.fetched.push([job.position, job.length])
+    return super.submit(this.stuck ? { kind: 'lookup', host: 'stuck.test', family: 0, flags: 0 } : job, ...slot)
+  }
+}
+
+describe('sendFile of a file that is not in memory', () => {
+  it('has a thread read each piece first', async () => {
+    const kernel = new ColdKernel({ files: { '/file': content } })
+    await run(function* () {
+      const [client, server] = yield* pair()
+      const file = yield* blocking.open('/file')
+      const reading = spawn(readAll, client)
+      expect(yield* server.sendFile(file, 10, 700_000)).toBe(700_000)
+      yield* server.close()
+      expect((yield* reading).equals(content.subarray(10, 700_010))).toBe(true)
+      yield* all([client.close(), file.close()])
+    }, { kernel })
+    expect(kernel.fetched).toEqual([[10, 262_144], [262_154, 262_144], [524_298, 175_712]])
+    expect([kernel.openJobs, kernel.openFiles]).toEqual([0, 0])
+  })
+
+  it('sends nothing, and leaves no job behind, when it is cancelled while the thread reads', async () => {
+    const kernel = new ColdKernel({ files: { '/file': content }, names: { 'stuck.test': { delay: Infinity } } })
+    kernel.stuck = true
+    await run(function* () {
+      const [client, server] = yield* pair()
+      const file = yield* blocking.open('/file')
+      const sending = spawn(() => server.sendFile(file))
+      yield* checkpoint()
+      expect(kernel.fetched.length).toBe(1)
+      sending.cancel()
+      expect(yield* caught(() => sending)).toMatchObject({ code: 'ERR_COREACTOR_TASK_CANCELLED' })
+      yield* server.write('next')
+      yield* server.close()
+      expect(String(yield* readAll(client))).toBe('next')
+      yield* all([client.close(), file.close()])
+    }, { kernel })
+    expect([kernel.openJobs, kernel.openFiles]).toEqual([0, 0])
+  })
+})
 
 onEveryKernel('sendFile', (kernel) => {
   it('sends any part of a file, after what was written and before what is, wherever the file is read', async () => {

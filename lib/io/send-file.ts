@@ -6,6 +6,7 @@ import { Cancelled } from '../task/errors.js'
 import type { Task } from '../task/task.js'
 import { CANCEL, type Signal } from '../task/types.js'
 import { checkInteger, invalidType } from '../task/validate.js'
+import { BackgroundCall } from '../jobs/background-call.js'
 import { ClosedError } from './errors.js'
 import type { WriteBuffer } from './write-buffer.js'
 import { Writing, type CutOff, type WritableState } from './write.js'
@@ -13,7 +14,7 @@ import { Writing, type CutOff, type WritableState } from './write.js'
 /** An open file: its fd, or an object that has one, such as a `FileHandle` of `node:fs/promises`. */
 export type FileLike = number | { readonly fd: number }
 
-/** What one call is asked for: a disk that has to be waited for holds the thread up for so much at a time. */
+/** What one call is asked for, and what is read from a disk at a time. */
 const CHUNK = 256 * 1024
 
 /** What is wrong with the file, and not with the connection. */
@@ -25,6 +26,10 @@ export class SendFile extends Writing<number> {
   private readonly offset: number
   private readonly length: number
   private sent = 0
+  /** Up to where the file was in memory when it was last asked, or has been read by a thread. */
+  private atHand = 0
+  /** The thread's reading, while it does. */
+  private fetching: BackgroundCall | null = null
   private cutOff = false
   /** It could go on, but has had its share of the turn. */
   private paused = false
@@ -47,7 +52,9 @@ export class SendFile extends Writing<number> {
     }
     while (this.sent < length) {
       if ((handle.readiness & WRITABLE) === 0) return false
-      const count = handle.kernel.sendFile(handle.fd, this.file, this.offset + this.sent, Math.min(CHUNK, length - this.sent))
+      const piece = Math.min(CHUNK, length - this.sent)
+      if (!this.hasAtHand(piece)) return false
+      const count = handle.kernel.sendFile(handle.fd, this.file, this.offset + this.sent, piece)
       if (count === 0) break
       if (count === EAGAIN) {
         handle.exhausted(WRITABLE)
@@ -64,6 +71,30 @@ export class SendFile extends Writing<number> {
       }
     }
     return this.complete(this.sent)
+  }
+
+  /**
+   * Whether the next bytes can be sent without waiting for a disk. If not, a thread reads them, into the page cache, and
+   * wakes this. It does so once: where they are thrown out again at once, sending waits.
+   */
+  private hasAtHand(length: number): boolean {
+    if (this.fetching !== null) return false
+    if (this.sent < this.atHand) return true
+    const { file, offset, sent } = this
+    const { kernel, runtime } = this.stream.handle
+    this.atHand = sent + length
+    if (kernel.isCached(file, offset + sent, length) !== 0) return true
+    // What it finds, and whether it fails, shows when it is sent.
+    this.fetching = new BackgroundCall(runtime, { kind: 'read', fd: file, length, position: offset + sent, waits: false }, () => {
+      this.stopFetching()
+      this.wake()
+    })
+    return false
+  }
+
+  private stopFetching(): void {
+    this.fetching?.drop()
+    this.fetching = null
   }
 
   private fail(errno: number, output: WriteBuffer): never {
@@ -92,6 +123,7 @@ export class SendFile extends Writing<number> {
 
   override disarm(): void {
     super.disarm()
+    this.stopFetching()
     this.cut(this.stream.output)
   }
 

@@ -335,8 +335,8 @@ export class Stream implements WritableState, ReadableState {
    * process (sendfile(2)); what was written before goes first. Gives the number of bytes, fewer than `length` if the file
    * ends before. Where the file is read by others does not change. Keep it open and as it is until this completes.
    *
-   * What is not in the page cache is read by this thread, 256 KiB at a time, and holds everything up for as long as the
-   * disk takes. Cut off in the middle, by a cancellation or an error of the file, it is as with a large `write`:
+   * What is not in the page cache is read by a thread of the pool first, 256 KiB at a time. (macOS and FreeBSD do not say
+   * what is: there this thread waits for the disk, and everything with it.) Cut off in the middle, by a cancellation or an error of the file, it is as with a large `write`:
    * `bytesWritten` of the error, the write side is closed, and closing resets the connection.
    *
    * Errors: as for `write`; of the file with `syscall` `'sendfile'`, such as `EBADF`, and `EINVAL` for what is no regular

@@ -366,9 +366,11 @@ export interface Kernel {
   splice(from: number, to: number, length: number): number
   /**
    * Sends at most `length` bytes of a regular file, from `offset` on, whatever the place of the file: 0 = it ends there.
-   * The one call that may wait, for a disk. Never raises SIGPIPE.
+   * The one call that may wait, for a disk: see `isCached`. Never raises SIGPIPE.
    */
   sendFile(to: number, file: number, offset: number, length: number): number
+  /** 0: reading this part of a file would wait for a disk. 1: it would not, or that is not known. */
+  isCached(file: number, offset: number, length: number): number
 
   // A descriptor that was inherited ------------------------------------------------------------------------------
 

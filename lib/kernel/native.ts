@@ -85,6 +85,7 @@ type AsTheyAre = Pick<
   | 'transferPipe'
   | 'splice'
   | 'sendFile'
+  | 'isCached'
   | 'closeOnExec'
   | 'closeAfterJobs'
   | 'openProcess'
@@ -283,6 +284,7 @@ export function nativeKernel(): Kernel {
     transferPipe: addon.transferPipe,
     splice: addon.splice,
     sendFile: addon.sendFile,
+    isCached: addon.isCached,
     closeOnExec: addon.closeOnExec,
     claimJob: addon.claimJob,
     watchSteps(ms, opening) {

@@ -564,6 +564,10 @@ export class MemoryKernel implements Kernel {
     }
   }
 
+  isCached(): number {
+    return 1
+  }
+
   /** Two ends of a TCP connection, as if it had been accepted. */
   pair(): readonly [first: Installed, second: Installed] {
     const end = (): AnyAddress => ({ family: 'IPv4', address: '127.0.0.1', port: this.ports.next() })

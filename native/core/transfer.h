@@ -24,4 +24,8 @@ ssize_t Splice(int from, int to, size_t length);
 // 0 = the file ends there. What is not in the page cache is waited for.
 ssize_t SendFile(int to, int file, int64_t offset, size_t length);
 
+// Whether these bytes of a file can be had without waiting for a disk, as far as the page cache
+// says at one place in each 64 KiB. True where that is not known.
+bool IsCached(int file, int64_t offset, size_t length);
+
 }  // namespace coreactor

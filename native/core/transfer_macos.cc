@@ -10,6 +10,8 @@ Result<Ends> OpenTransferPipe() { return Status::Errno(ENOSYS); }
 
 ssize_t Splice(int, int, size_t) { return -ENOSYS; }
 
+bool IsCached(int, int64_t, size_t) { return true; }
+
 ssize_t SendFile(int to, int file, int64_t offset, size_t length) {
   // 0 would mean the rest of the file.
   if (length == 0) return 0;

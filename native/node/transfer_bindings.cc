@@ -41,12 +41,22 @@ napi_value SendFromFile(napi_env env, napi_callback_info info) {
   return Number(env, SendFile(args.Fd(0), args.Fd(1), *offset, *length));
 }
 
+// isCached(file, offset, length): 0 = reading would wait for a disk
+napi_value IsFileCached(napi_env env, napi_callback_info info) {
+  Args<3> args(env, info);
+  const std::optional<int64_t> offset = Offset(env, args.at(1));
+  const std::optional<uint32_t> length = args.Integer<uint32_t>(2);
+  if (!offset || !length || *length == 0) return Number(env, -EINVAL);
+  return Number(env, IsCached(args.Fd(0), *offset, *length) ? 1 : 0);
+}
+
 }  // namespace
 
 void DefineTransferFunctions(Napi::Env env, Napi::Object exports) {
   Define(env, exports, "transferPipe", OpenPipeForTransfer);
   Define(env, exports, "splice", SpliceBytes);
   Define(env, exports, "sendFile", SendFromFile);
+  Define(env, exports, "isCached", IsFileCached);
 }
 
 }  // namespace coreactor

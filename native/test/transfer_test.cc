@@ -90,4 +90,18 @@ TEST_CASE_FIXTURE(Fds,
   std::fclose(file);
 }
 
+TEST_CASE_FIXTURE(Fds, "what was read of a file is at hand; what it does not have, too") {
+  std::FILE* file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  const int fd = fileno(file);
+  std::vector<uint8_t> bytes(300'000);
+  REQUIRE(write(fd, bytes.data(), bytes.size()) == 300'000);
+  CHECK(IsCached(fd, 0, bytes.size()));
+  REQUIRE(pread(fd, bytes.data(), bytes.size(), 0) == 300'000);
+  CHECK(IsCached(fd, 0, bytes.size()));
+  CHECK(IsCached(fd, 299'999, 100'000));
+  CHECK(IsCached(-1, 0, 1));
+  std::fclose(file);
+}
+
 }  // namespace coreactor::testing
