@@ -8,22 +8,21 @@ import { READABLE, READ_CLOSED } from '../kernel/layout.js'
 import { ClosedError } from '../io/errors.js'
 import { Handle } from '../io/handle.js'
 import {
-  checkEncoding,
-  checkLimit,
-  DEFAULT_LIMIT,
-  delimiterOf,
-  Peek,
-  ReadExactly,
-  ReadLine,
-  ReadUntil,
-  SkipUntil,
-  type ReadableState
+  peek,
+  readExactly,
+  readLine,
+  readUntil,
+  skipUntil,
+  unread,
+  type LimitOptions,
+  type ReadableState,
+  type ReadLineOptions
 } from '../io/read.js'
 import { ReadBuffer } from '../io/read-buffer.js'
 import { ReadSlab } from '../io/read-slab.js'
-import { checkReader, Receive, ReceiveSome } from '../io/receive.js'
+import { MAX_READ, Receive, receiveSome } from '../io/receive.js'
 import { Sink } from '../io/sink.js'
-import { pipe, type LimitOptions, type PipeTarget, type PipeToOptions, type ReadLineOptions } from '../io/stream.js'
+import { pipe, type PipeTarget, type PipeToOptions } from '../io/stream.js'
 import type { WriteData } from '../io/write.js'
 import { BackgroundCall } from '../jobs/background-call.js'
 import { abandonOf, type BlockingOptions, type Take, type Undo } from '../jobs/blocking-call.js'
@@ -35,15 +34,12 @@ import { dispose } from '../task/dispose.js'
 import { Leaf } from '../task/leaf.js'
 import { op } from '../task/op.js'
 import type { Coroutine, Op } from '../task/types.js'
-import { checkInteger, invalidType } from '../task/validate.js'
 import { checkInto, chunksOf } from './bytes.js'
 import { fdatasync, fsync, positionOf, truncate, type PositionOptions, type WriteOptions } from './file-calls.js'
 import { lockOf, waitForLock, type FileLock, type LockOptions } from './lock.js'
 import { opening } from './opening.js'
 import { flagsOf, modeOf, pathOf, where, type OpenFlags, type PathLike } from './path.js'
 import { fstat, type FileStatus } from './status.js'
-
-const MAX_READ = 0x7fff_f000
 
 /** Options of `blocking.open`. */
 export interface OpenOptions extends BlockingOptions {
@@ -258,21 +254,17 @@ export class File extends Sink implements ReadableState {
 
   /** Gives what comes next, at most `max` bytes (up to 64 KiB at a time), in a buffer of its own; null is the end. */
   readSome(max = MAX_READ): Op<Buffer | null> {
-    checkInteger('max', max, 1, MAX_READ)
-    return new ReceiveSome(this, ReadSlab.of(this.handle.runtime), max)
+    return receiveSome(this, max)
   }
 
   /** As `Connection.readExactly`. */
   readExactly(n: number): Op<Buffer> {
-    checkInteger('n', n, 0, MAX_READ)
-    return new ReadExactly(this, n)
+    return readExactly(this, n)
   }
 
   /** As `Connection.readUntil`. */
   readUntil(delimiter: string | Uint8Array | number, options?: LimitOptions): Op<Buffer | null> {
-    const limit = options?.limit ?? DEFAULT_LIMIT
-    checkLimit(limit)
-    return new ReadUntil(this, delimiterOf(delimiter), limit)
+    return readUntil(this, delimiter, options)
   }
 
   /**
@@ -284,29 +276,22 @@ export class File extends Sink implements ReadableState {
    * yield* file.close()
    */
   readLine(options?: ReadLineOptions): Op<string | null> {
-    const limit = options?.limit ?? DEFAULT_LIMIT
-    const encoding = options?.encoding ?? 'utf8'
-    checkLimit(limit)
-    checkEncoding(encoding)
-    return new ReadLine(this, limit, encoding)
+    return readLine(this, options)
   }
 
   /** As `Connection.skipUntil`. */
   skipUntil(delimiter: string | Uint8Array | number): Op<boolean> {
-    return new SkipUntil(this, delimiterOf(delimiter))
+    return skipUntil(this, delimiter)
   }
 
   /** As `Connection.peek`. */
   peek(n: number): Op<Buffer> {
-    checkInteger('n', n, 0, MAX_READ)
-    return new Peek(this, n)
+    return peek(this, n)
   }
 
   /** Puts `bytes`, a copy of them, before everything that is read next. Nothing happens to the file. */
   unread(bytes: Uint8Array): void {
-    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'a Uint8Array', bytes)
-    checkReader(this, null)
-    if (bytes.length > 0) this.received.unread(bytes)
+    unread(this, bytes)
   }
 
   /**

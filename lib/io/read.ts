@@ -6,11 +6,11 @@
  */
 import { current } from '../task/ambient.js'
 import type { Task } from '../task/task.js'
-import { CANCEL, type Signal } from '../task/types.js'
+import { CANCEL, type Op, type Signal } from '../task/types.js'
 import { checkInteger, invalidType, invalidValue } from '../task/validate.js'
 import { LimitError, UnexpectedEndError } from './errors.js'
 import type { ReadBuffer } from './read-buffer.js'
-import { receive, Receiving, WOULD_BLOCK, type StreamState } from './receive.js'
+import { checkReader, MAX_READ, receive, Receiving, WOULD_BLOCK, type StreamState } from './receive.js'
 
 /** A stream whose input can be buffered. */
 export interface ReadableState extends StreamState {
@@ -19,10 +19,22 @@ export interface ReadableState extends StreamState {
 }
 
 /** How far `readUntil` and `readLine` go without a delimiter: a line that is longer is an attack more often than a line. */
-export const DEFAULT_LIMIT = 64 * 1024
+const DEFAULT_LIMIT = 64 * 1024
 
 /** What `readLine` makes text of. In all of them a line feed is one byte, and no part of another character. */
 export type LineEncoding = 'utf8' | 'latin1' | 'ascii'
+
+/** Options of reads that look for an end. */
+export interface LimitOptions {
+  /** The most bytes that may come before the delimiter; 64 KiB by default. */
+  limit?: number | undefined
+}
+
+/** Options of `readLine`. */
+export interface ReadLineOptions extends LimitOptions {
+  /** `'utf8'` by default; `'latin1'` gives one character for each byte, and `'ascii'` likewise for seven bits of it. */
+  encoding?: LineEncoding | undefined
+}
 
 const LINE_FEED = 10
 const CARRIAGE_RETURN = 13
@@ -75,7 +87,7 @@ abstract class Reading<T> extends Receiving<T> {
 }
 
 /** `readExactly(n)`. */
-export class ReadExactly extends Reading<Buffer> {
+class ReadExactly extends Reading<Buffer> {
   protected override readonly want: number
 
   constructor(stream: ReadableState, count: number) {
@@ -93,7 +105,7 @@ export class ReadExactly extends Reading<Buffer> {
 }
 
 /** `peek(n)`. */
-export class Peek extends ReadExactly {
+class Peek extends ReadExactly {
   protected override cut(input: ReadBuffer): boolean {
     return input.length >= this.want && this.complete(input.peek(this.want))
   }
@@ -104,7 +116,7 @@ export class Peek extends ReadExactly {
 }
 
 /** `readUntil(delimiter)`. */
-export class ReadUntil extends Reading<Buffer | null> {
+class ReadUntil extends Reading<Buffer | null> {
   private readonly delimiter: number | Uint8Array
   private readonly size: number
   private readonly limit: number
@@ -134,7 +146,7 @@ export class ReadUntil extends Reading<Buffer | null> {
 }
 
 /** `readLine()`. */
-export class ReadLine extends Reading<string | null> {
+class ReadLine extends Reading<string | null> {
   private readonly limit: number
   private readonly encoding: LineEncoding
 
@@ -172,7 +184,7 @@ export class ReadLine extends Reading<string | null> {
 }
 
 /** `skipUntil(delimiter)`. */
-export class SkipUntil extends Reading<boolean> {
+class SkipUntil extends Reading<boolean> {
   private readonly delimiter: number | Uint8Array
   private readonly size: number
 
@@ -200,6 +212,42 @@ export class SkipUntil extends Reading<boolean> {
   }
 }
 
+// The operations, of arguments that are checked now. What they promise is said where users find them.
+
+export function readExactly(stream: ReadableState, n: number): Op<Buffer> {
+  checkInteger('n', n, 0, MAX_READ)
+  return new ReadExactly(stream, n)
+}
+
+export function readUntil(stream: ReadableState, delimiter: string | Uint8Array | number, options?: LimitOptions): Op<Buffer | null> {
+  const limit = options?.limit ?? DEFAULT_LIMIT
+  checkLimit(limit)
+  return new ReadUntil(stream, delimiterOf(delimiter), limit)
+}
+
+export function readLine(stream: ReadableState, options?: ReadLineOptions): Op<string | null> {
+  const limit = options?.limit ?? DEFAULT_LIMIT
+  const encoding = options?.encoding ?? 'utf8'
+  checkLimit(limit)
+  checkEncoding(encoding)
+  return new ReadLine(stream, limit, encoding)
+}
+
+export function skipUntil(stream: ReadableState, delimiter: string | Uint8Array | number): Op<boolean> {
+  return new SkipUntil(stream, delimiterOf(delimiter))
+}
+
+export function peek(stream: ReadableState, n: number): Op<Buffer> {
+  checkInteger('n', n, 0, MAX_READ)
+  return new Peek(stream, n)
+}
+
+export function unread(stream: ReadableState, bytes: Uint8Array): void {
+  if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'a Uint8Array', bytes)
+  checkReader(stream, null)
+  if (bytes.length > 0) stream.received.unread(bytes)
+}
+
 function sizeOf(delimiter: number | Uint8Array): number {
   return typeof delimiter === 'number' ? 1 : delimiter.length
 }
@@ -209,7 +257,7 @@ let lastText = ''
 let lastBytes: Uint8Array = Buffer.alloc(0)
 
 /** A delimiter as what is searched for: a byte, or bytes that nobody changes. */
-export function delimiterOf(value: string | Uint8Array | number): number | Uint8Array {
+function delimiterOf(value: string | Uint8Array | number): number | Uint8Array {
   if (typeof value === 'number') {
     checkInteger('delimiter', value, 0, 255)
     return value
@@ -226,11 +274,11 @@ export function delimiterOf(value: string | Uint8Array | number): number | Uint8
   return lastBytes.length === 1 ? (lastBytes[0] as number) : lastBytes
 }
 
-export function checkLimit(limit: unknown): asserts limit is number {
+function checkLimit(limit: unknown): asserts limit is number {
   if (limit !== Infinity) checkInteger('options.limit', limit, 1, Number.MAX_SAFE_INTEGER)
 }
 
-export function checkEncoding(encoding: unknown): asserts encoding is LineEncoding {
+function checkEncoding(encoding: unknown): asserts encoding is LineEncoding {
   if (typeof encoding !== 'string') throw invalidType('options.encoding', 'of type string', encoding)
   if (encoding === 'utf8' || encoding === 'latin1' || encoding === 'ascii') return
   throw invalidValue('options.encoding', "must be 'utf8', 'latin1' or 'ascii'", encoding)

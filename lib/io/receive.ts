@@ -5,10 +5,15 @@
 import { EAGAIN, EINTR, SystemError, type FilePaths } from '../kernel/errno.js'
 import { READABLE, READ_CLOSED } from '../kernel/layout.js'
 import { Leaf } from '../task/leaf.js'
+import type { Op } from '../task/types.js'
+import { checkInteger } from '../task/validate.js'
 import { BusyError, ClosedError } from './errors.js'
 import type { Handle } from './handle.js'
 import type { ReadBuffer } from './read-buffer.js'
-import { SLAB_SIZE, type ReadSlab } from './read-slab.js'
+import { ReadSlab, SLAB_SIZE } from './read-slab.js'
+
+/** One system call moves at most this much on Linux; more is only ever asked for by mistake. */
+export const MAX_READ = 0x7fff_f000
 
 /** Nothing there; the registration has been told. */
 export const WOULD_BLOCK = -1
@@ -132,7 +137,7 @@ export class Receive extends Receiving<number> {
 }
 
 /** `readSome(max)`. */
-export class ReceiveSome extends Receiving<Buffer | null> {
+class ReceiveSome extends Receiving<Buffer | null> {
   private readonly slab: ReadSlab
   private readonly max: number
 
@@ -152,4 +157,9 @@ export class ReceiveSome extends Receiving<Buffer | null> {
     if (received === WOULD_BLOCK) return false
     return this.complete(received === 0 ? null : slab.take(received))
   }
+}
+
+export function receiveSome(stream: StreamState, max: number): Op<Buffer | null> {
+  checkInteger('max', max, 1, MAX_READ)
+  return new ReceiveSome(stream, ReadSlab.of(stream.handle.runtime), max)
 }

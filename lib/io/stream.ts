@@ -13,39 +13,22 @@ import type { Handle } from './handle.js'
 import { pipeTo } from './pipe-to.js'
 import { pipeToSink, Sink, type ChunkSource } from './sink.js'
 import {
-  checkEncoding,
-  checkLimit,
-  DEFAULT_LIMIT,
-  delimiterOf,
-  Peek,
-  ReadExactly,
-  ReadLine,
-  ReadUntil,
-  SkipUntil,
-  type LineEncoding,
-  type ReadableState
+  peek,
+  readExactly,
+  readLine,
+  readUntil,
+  skipUntil,
+  unread,
+  type LimitOptions,
+  type ReadableState,
+  type ReadLineOptions
 } from './read.js'
 import { ReadBuffer } from './read-buffer.js'
 import { ReadSlab } from './read-slab.js'
-import { checkReader, Receive, receive, ReceiveSome, WOULD_BLOCK } from './receive.js'
+import { checkReader, MAX_READ, Receive, receive, receiveSome, WOULD_BLOCK } from './receive.js'
 import { fdOf, SendFile, type FileLike } from './send-file.js'
 import { CloseWrite, Flush, write, type WritableState, type WriteData } from './write.js'
 import { WriteBuffer } from './write-buffer.js'
-
-/** One system call moves at most this much on Linux; more is only ever asked for by mistake. */
-const MAX_READ = 0x7fff_f000
-
-/** Options of reads that look for an end. */
-export interface LimitOptions {
-  /** The most bytes that may come before the delimiter; 64 KiB by default. */
-  limit?: number | undefined
-}
-
-/** Options of `readLine`. */
-export interface ReadLineOptions extends LimitOptions {
-  /** `'utf8'` by default; `'latin1'` gives one character for each byte, and `'ascii'` likewise for seven bits of it. */
-  encoding?: LineEncoding | undefined
-}
 
 /** Options of `close`. */
 export interface StreamCloseOptions {
@@ -165,8 +148,7 @@ export class Stream implements WritableState, ReadableState {
    * for (let chunk; (chunk = yield* connection.readSome()) !== null; ) total += chunk.length
    */
   readSome(max = MAX_READ): Op<Buffer | null> {
-    checkInteger('max', max, 1, MAX_READ)
-    return new ReceiveSome(this, ReadSlab.of(this.handle.runtime), max)
+    return receiveSome(this, max)
   }
 
   /** One system call now: bytes read, 0 = the peer has finished, null = nothing is there. Errors as for `read`. */
@@ -189,8 +171,7 @@ export class Stream implements WritableState, ReadableState {
    * const body = yield* connection.readExactly(header.readUInt32BE())
    */
   readExactly(n: number): Op<Buffer> {
-    checkInteger('n', n, 0, MAX_READ)
-    return new ReadExactly(this, n)
+    return readExactly(this, n)
   }
 
   /**
@@ -205,9 +186,7 @@ export class Stream implements WritableState, ReadableState {
    * const head = yield* connection.readUntil('\r\n\r\n', { limit: 8192 })
    */
   readUntil(delimiter: string | Uint8Array | number, options?: LimitOptions): Op<Buffer | null> {
-    const limit = options?.limit ?? DEFAULT_LIMIT
-    checkLimit(limit)
-    return new ReadUntil(this, delimiterOf(delimiter), limit)
+    return readUntil(this, delimiter, options)
   }
 
   /**
@@ -220,11 +199,7 @@ export class Stream implements WritableState, ReadableState {
    * for (let line; (line = yield* connection.readLine()) !== null; ) handle(line)
    */
   readLine(options?: ReadLineOptions): Op<string | null> {
-    const limit = options?.limit ?? DEFAULT_LIMIT
-    const encoding = options?.encoding ?? 'utf8'
-    checkLimit(limit)
-    checkEncoding(encoding)
-    return new ReadLine(this, limit, encoding)
+    return readLine(this, options)
   }
 
   /**
@@ -236,7 +211,7 @@ export class Stream implements WritableState, ReadableState {
    * yield* connection.skipUntil('\n')
    */
   skipUntil(delimiter: string | Uint8Array | number): Op<boolean> {
-    return new SkipUntil(this, delimiterOf(delimiter))
+    return skipUntil(this, delimiter)
   }
 
   /**
@@ -247,8 +222,7 @@ export class Stream implements WritableState, ReadableState {
    * const secure = (yield* connection.peek(1))[0] === 0x16
    */
   peek(n: number): Op<Buffer> {
-    checkInteger('n', n, 0, MAX_READ)
-    return new Peek(this, n)
+    return peek(this, n)
   }
 
   /**
@@ -260,9 +234,7 @@ export class Stream implements WritableState, ReadableState {
    * if (chunk !== null) connection.unread(chunk.subarray(1))
    */
   unread(bytes: Uint8Array): void {
-    if (!(bytes instanceof Uint8Array)) throw invalidType('bytes', 'a Uint8Array', bytes)
-    checkReader(this, null)
-    if (bytes.length > 0) this.received.unread(bytes)
+    unread(this, bytes)
   }
 
   /**
