@@ -51,7 +51,7 @@ function take(id: number): Call | undefined {
 
 class WorkerJob implements RunningJob {
   readonly id: number
-  readonly controller = new AbortController()
+  private made: AbortController | null = null
   private readonly source: Source
   private readonly message: Extract<ToWorker, { do: 'job' }>
 
@@ -59,6 +59,11 @@ class WorkerJob implements RunningJob {
     this.id = message.id
     this.source = message.source
     this.message = message
+  }
+
+  /** Made when it is asked for: it is a fifth of what a job costs that does nothing. */
+  get controller(): AbortController {
+    return (this.made ??= new AbortController())
   }
 
   readonly poll = (): void => {
@@ -73,7 +78,7 @@ class WorkerJob implements RunningJob {
   /** Also of a cancellation whose message is still on its way, as far as that is known. */
   private throwIfCancelled(): void {
     this.poll()
-    this.controller.signal.throwIfAborted()
+    this.made?.signal.throwIfAborted()
   }
 
   emit(value: unknown): Promise<unknown> {
