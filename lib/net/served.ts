@@ -13,7 +13,7 @@ import type { ReceiveProxy } from './proxy-protocol.js'
 /** How a handler has ended. */
 export type Ending = 'completed' | 'failed' | 'cancelled'
 
-/** @internal What a server tells each of its connections, and hears of them. */
+/** What a server tells each of its connections, and hears of them. */
 export interface ServedBy {
   readonly handler: Body<[Connection], void>
   readonly closing: { linger: number } | undefined
@@ -30,7 +30,7 @@ const HANDLER = 1
 const CLOSE = 2
 
 /**
- * @internal The steps of a connection's task: those of its header, its handler and its close, one after the other. A generator that
+ * The steps of a connection's task: those of its header, its handler and its close, one after the other. A generator that
  * delegates to them would say the same in fewer lines, and cost each connection 160 bytes and each resumption of a handler
  * another frame.
  */

@@ -22,7 +22,7 @@ const RETURNED = 6
 const FAILED = 7
 const CANCELLED = 8
 
-/** @internal What `run` and the probe advance. A generator, or an operation that is awaited without one. */
+/** What `run` and the probe advance. A generator, or an operation that is awaited without one. */
 export interface Steps {
   next(signal?: Signal): IteratorResult<unknown, unknown>
   throw?(error: unknown): IteratorResult<unknown, unknown>
