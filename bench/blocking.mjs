@@ -1,6 +1,8 @@
 /**
  * `node bench/blocking.mjs [--quick]`: what a blocking call costs, one at a time and 64 at a time, beside libuv's pool
- * (`fs.fstat`). Each figure is taken in a process of its own, in turns, and is the median of its rounds.
+ * (`fs.fstat`). Each figure is taken in a process of its own, in turns, and is the median of its rounds: with all threads on
+ * one core, as servers are measured here, and where the system puts them. Waking a thread on a core that is asleep costs more
+ * than all the rest, and is the system's.
  */
 import { spawnSync } from 'node:child_process'
 import { fstat, readFileSync } from 'node:fs'
@@ -68,8 +70,13 @@ async function measure(name, atOnce, count) {
   return { time: time / count, cpu: (user + system) / count, ...(loop !== null && { loop: (loopCpu() - loop) / count }) }
 }
 
-function inAProcess(name, atOnce, count) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), 'measure', name, atOnce, count], {
+/** Where the threads run: as words of the command, and of the title. */
+const PLACES = { ' on one core': ['taskset', '-c', '0'], '': [] }
+const pinnable = spawnSync('taskset', ['-V']).status === 0
+
+function inAProcess(place, name, atOnce, count) {
+  const [file, ...args] = [...PLACES[place], process.execPath, fileURLToPath(import.meta.url), 'measure', name, atOnce, count]
+  const { status, stdout, stderr } = spawnSync(file, args, {
     encoding: 'utf8',
     stdio: ['inherit', 'pipe', 'pipe']
   })
@@ -82,14 +89,16 @@ const median = (values) => values.sort((a, b) => a - b)[values.length >> 1]
 /** The rows, in the shape of bench/table.mjs. */
 export function measureBlocking({ quick }) {
   const rounds = quick ? 1 : ROUNDS
-  return Object.entries(quick ? QUICK : FULL).flatMap(([atOnce, count]) => {
+  const places = Object.keys(PLACES).filter((place) => place === '' || pinnable)
+  const settings = Object.entries(quick ? QUICK : FULL).flatMap((each) => places.map((place) => [place, ...each]))
+  return settings.flatMap(([place, atOnce, count]) => {
     const samples = new Map(Object.keys(competitors).map((name) => [name, []]))
     for (let round = 0; round < rounds; round++) {
-      for (const [name, each] of samples) each.push(inAProcess(name, atOnce, count))
+      for (const [name, each] of samples) each.push(inAProcess(place, name, atOnce, count))
     }
     return Object.keys(FIGURES).filter((figure) => figure in [...samples.values()][0][0]).map((figure) => ({
-      name: `blocking-${atOnce}-${figure}`,
-      title: `fstat in a thread, ${atOnce} at a time: ${FIGURES[figure]} of each`,
+      name: `blocking${place.replaceAll(' ', '-')}-${atOnce}-${figure}`,
+      title: `fstat in a thread${place}, ${atOnce} at a time: ${FIGURES[figure]} of each`,
       rounds,
       entries: [...samples].map(([name, each]) => {
         const values = each.map((sample) => sample[figure])
