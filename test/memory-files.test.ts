@@ -95,10 +95,10 @@ describe('files in memory', () => {
   it('answer every call as the system does', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'coreactor-'))
     try {
-      const kernel = new MemoryKernel({ files: { '/work/x': '' } })
+      const kernel = new MemoryKernel({ files: { '/data/x': '' } })
       const inMemory = await run(function* () {
-        yield* blocking.unlink('/work/x')
-        return yield* transcript('/work')
+        yield* blocking.unlink('/data/x')
+        return yield* transcript('/data')
       }, { kernel })
       expect(inMemory).toEqual(await run(() => transcript(directory)))
       expect([kernel.openFiles, kernel.openJobs]).toEqual([0, 0])

@@ -272,8 +272,8 @@ export class Descriptor {
 
   /**
    * Waits for what is exceptional: out-of-band data of a TCP socket, a state change of the other side of a
-   * pseudo-terminal, a threshold of a PSI or sysfs file; or for the end, or an error. Otherwise as `readable`; on FreeBSD, which cannot wait
-   * for that, `EOPNOTSUPP`.
+   * pseudo-terminal, a threshold of a PSI or sysfs file; or for the end, or an error. Otherwise as
+   * `readable`; on FreeBSD, which cannot wait for that, `EOPNOTSUPP`.
    */
   priority(): Op<void> {
     return new Ready(this.watch, PRIORITY)

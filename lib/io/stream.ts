@@ -308,8 +308,9 @@ export class Stream implements WritableState, ReadableState {
    * ends before. Where the file is read by others does not change. Keep it open and as it is until this completes.
    *
    * What is not in the page cache is read by a thread of the pool first, 256 KiB at a time. (macOS and FreeBSD do not say
-   * what is: there this thread waits for the disk, and everything with it.) Cut off in the middle, by a cancellation or an error of the file, it is as with a large `write`:
-   * `bytesWritten` of the error, the write side is closed, and closing resets the connection.
+   * what is: there this thread waits for the disk, and everything with it.) Cut off in the middle, by a cancellation or
+   * an error of the file, it is as with a large `write`: `bytesWritten` of the error, the write side is closed, and
+   * closing resets the connection.
    *
    * Errors: as for `write`; of the file with `syscall` `'sendfile'`, such as `EBADF`, and `EINVAL` for what is no regular
    * file; `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`.

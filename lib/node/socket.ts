@@ -47,8 +47,8 @@ export interface SocketOptions {
   /**
    * The socket is for `tls` to wrap, or for `http2` without TLS, from its first byte on, and for nobody else: what it emits
    * is valid during the event 'data' only, and a buffer that is written to it is freed when the kernel has taken it, so that
-   * it is of no bytes then. That spares the garbage collector two buffers for each record: who sends in bulk needs 45 % less CPU time.
-   * False by default, and not known to `node:net`.
+   * it is of no bytes then. That spares the garbage collector two buffers for each record. False by default, and not known
+   * to `node:net`.
    */
   wrapped?: boolean | undefined
 }
